@@ -1,0 +1,102 @@
+import pg from "pg";
+import { RejotError } from "../errors/error.ts";
+import type { ErrorCode } from "../errors/table.ts";
+import type { PostgresConnection } from "../manifest/schema.ts";
+
+/**
+ * Session settings under which every value has one text form, whatever the server's configuration says:
+ * the replication stream, the transformations and the sink must all read and write the same text.
+ */
+const SESSION = [
+  "-c datestyle=ISO,YMD",
+  "-c intervalstyle=postgres",
+  "-c timezone=UTC",
+  "-c extra_float_digits=3",
+  "-c bytea_output=hex",
+  "-c lc_monetary=C",
+  "-c xmloption=content",
+].join(" ");
+
+/** Options of one connection. */
+export interface ConnectOptions {
+  applicationName: string;
+  /** Further `-c name=value` settings for the session. */
+  settings?: Record<string, string>;
+  /** Default 10,000. */
+  connectTimeoutMs?: number;
+}
+
+/** Values come back as the server's text, never parsed: node-pg's parsers round numbers and cut microseconds. */
+const TEXT_ONLY = { getTypeParser: () => (value: unknown) => value } as unknown as pg.CustomTypesConfig;
+
+/** The node-pg configuration of a manifest's connection whose secrets are resolved. */
+export function clientConfig(connection: PostgresConnection, options: ConnectOptions): pg.ClientConfig {
+  const extra = Object.entries(options.settings ?? {}).map(
+    ([name, value]) => `-c ${name}=${value.replaceAll(" ", "\\ ")}`,
+  );
+  const ssl = connection.ssl;
+  return {
+    host: connection.host,
+    port: Number(connection.port ?? 5432),
+    user: connection.user,
+    ...(connection.password === undefined ? {} : { password: connection.password }),
+    database: connection.database,
+    ...(ssl === undefined ? {} : { ssl: ssl as boolean }),
+    application_name: options.applicationName,
+    options: [SESSION, ...extra].join(" "),
+    connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,
+    keepAlive: true,
+    types: TEXT_ONLY,
+  };
+}
+
+/**
+ * Connects. Throws POSTGRES_UNREACHABLE (retryable) or POSTGRES_REFUSED (wrong password, unknown database).
+ * The caller owns the client and ends it; an `error` listener is attached so that a connection lost while idle
+ * does not end the process: the next query fails instead.
+ */
+export async function connectPostgres(
+  connection: PostgresConnection,
+  options: ConnectOptions,
+): Promise<pg.Client> {
+  const client = new pg.Client(clientConfig(connection, options));
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    return client;
+  } catch (cause) {
+    await client.end().catch(() => {});
+    throw postgresError(cause, `${connection.host}:${connection.port ?? 5432}/${connection.database}`);
+  }
+}
+
+/** The five characters of an SQLSTATE, if the error came from a Postgres server. */
+export function sqlState(error: unknown): string | undefined {
+  return error instanceof pg.DatabaseError ? error.code : undefined;
+}
+
+/** Classes of SQLSTATE that go away by themselves: connection, resources, operator, deadlock, serialization. */
+const RETRYABLE_STATES = new Set(["40001", "40P01", "55P03", "25006", "57014", "55006"]);
+
+/** Whether a failed statement or connection is worth trying again unchanged. */
+export function isTransientPostgresError(error: unknown): boolean {
+  const state = sqlState(error);
+  if (state === undefined) return error instanceof Error && !(error instanceof RejotError);
+  return RETRYABLE_STATES.has(state) || /^(08|53|57P|58)/.test(state);
+}
+
+/** Wraps an error of a connection attempt or of a lost connection into one with a code. */
+export function postgresError(cause: unknown, server: string): RejotError {
+  const state = sqlState(cause);
+  const code: ErrorCode =
+    state !== undefined && /^(28|3D|42501)/.test(state) ? "POSTGRES_REFUSED" : "POSTGRES_UNREACHABLE";
+  const message =
+    cause instanceof Error
+      ? cause.message || (cause as NodeJS.ErrnoException).code || cause.name
+      : String(cause);
+  return new RejotError(code, {
+    detail: `${server}: ${message}`,
+    cause,
+    ...(state ? { context: { sqlState: state } } : {}),
+  });
+}
