@@ -7,7 +7,7 @@ const slug = z
     "use lower-case letters, digits and hyphens, or @org/name",
   );
 
-const postgresConnection = z.strictObject({
+const postgresConnectionParts = z.strictObject({
   connectionType: z.literal("postgres").describe("Postgres connection type."),
   host: z.string(),
   port: z
@@ -33,6 +33,26 @@ const postgresConnection = z.strictObject({
     .optional()
     .describe("TLS to the server: true, or certificates in PEM."),
 });
+
+/** As it stands in a manifest: the parts, or one string that holds or refers to all of them. */
+const postgresConnection = postgresConnectionParts
+  .partial({ host: true, user: true, database: true })
+  .extend({
+    connectionString: z
+      .string()
+      .optional()
+      .describe(
+        "postgres://user@host:port/database, or ${DATABASE_URL}; in place of host, user and database.",
+      ),
+  })
+  .superRefine((value, context) => {
+    for (const part of ["host", "user", "database"] as const) {
+      const given = value[part] !== undefined;
+      if (given === (value.connectionString === undefined)) continue;
+      const message = given ? "stands in connectionString already" : "is required";
+      context.addIssue({ code: "custom", path: [part], message });
+    }
+  });
 
 const kafkaConnection = z.strictObject({
   connectionType: z.literal("kafka").describe("Kafka or Redpanda, the event store."),
@@ -179,7 +199,8 @@ export const manifestSchema = z.strictObject({
 /** A manifest as it stands in its file. */
 export type Manifest = z.infer<typeof manifestSchema>;
 export type Connection = z.infer<typeof connection>;
-export type PostgresConnection = z.infer<typeof postgresConnection>;
+/** A Postgres connection in parts, as the connectors use it once its secrets are resolved. */
+export type PostgresConnection = z.infer<typeof postgresConnectionParts>;
 export type KafkaConnection = z.infer<typeof kafkaConnection>;
 export type DataStore = z.infer<typeof dataStore>;
 export type PostgresDataStore = z.infer<typeof postgresDataStore>;

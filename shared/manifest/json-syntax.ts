@@ -1,0 +1,91 @@
+/** Where a text stops being JSON. Line and column count from one. */
+export interface SyntaxPosition {
+  line: number;
+  column: number;
+  /** What is wrong there, as the end of a sentence. */
+  problem: string;
+}
+
+class SyntaxStop extends Error {
+  readonly at: number;
+  constructor(at: number, problem: string) {
+    super(problem);
+    this.at = at;
+  }
+}
+
+/**
+ * Finds the first syntax error of a text that `JSON.parse` refused; undefined when there is none.
+ * V8's own message leaves the position out for most mistakes, and a manifest has hundreds of lines.
+ */
+export function findJsonSyntaxError(text: string): SyntaxPosition | undefined {
+  try {
+    const end = skipSpace(text, readValue(text, skipSpace(text, 0)));
+    if (end < text.length) throw new SyntaxStop(end, "something follows the end of the document");
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof SyntaxStop)) throw error;
+    const before = text.slice(0, error.at);
+    const line = before.split("\n").length;
+    return { line, column: error.at - before.lastIndexOf("\n"), problem: error.message };
+  }
+}
+
+const SPACE = /[ \t\r\n]*/y;
+const STRING = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*"/y;
+const LITERAL = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null/y;
+
+function matchAt(pattern: RegExp, text: string, at: number): number | undefined {
+  pattern.lastIndex = at;
+  const match = pattern.exec(text);
+  return match === null ? undefined : at + match[0].length;
+}
+
+function skipSpace(text: string, at: number): number {
+  return matchAt(SPACE, text, at) ?? at;
+}
+
+function readValue(text: string, at: number): number {
+  const first = text[at];
+  if (first === undefined) throw new SyntaxStop(at, "the document ends too early");
+  if (first === "{") return readItems(text, at, "}", readMember);
+  if (first === "[") return readItems(text, at, "]", readValue);
+  if (first === '"') return readString(text, at);
+  const end = matchAt(LITERAL, text, at);
+  if (end !== undefined) return end;
+  if (first === "/") throw new SyntaxStop(at, "JSON has no comments");
+  if (first === "'") throw new SyntaxStop(at, "strings stand in double quotes");
+  throw new SyntaxStop(at, `a value is expected, not "${first}"`);
+}
+
+function readString(text: string, at: number): number {
+  const end = matchAt(STRING, text, at);
+  if (end === undefined) throw new SyntaxStop(at, "this string is not closed or holds a wrong escape");
+  return end;
+}
+
+function readMember(text: string, at: number): number {
+  if (text[at] !== '"') throw new SyntaxStop(at, "a name in double quotes is expected");
+  const colon = skipSpace(text, readString(text, at));
+  if (text[colon] !== ":") throw new SyntaxStop(colon, '":" is expected after the name');
+  return readValue(text, skipSpace(text, colon + 1));
+}
+
+function readItems(
+  text: string,
+  start: number,
+  close: string,
+  readItem: (text: string, at: number) => number,
+): number {
+  let at = skipSpace(text, start + 1);
+  if (text[at] === close) return at + 1;
+  for (;;) {
+    at = skipSpace(text, readItem(text, at));
+    if (text[at] === close) return at + 1;
+    if (text[at] === undefined) throw new SyntaxStop(at, `the document ends before "${close}"`);
+    if (text[at] !== ",") throw new SyntaxStop(at, `"," or "${close}" is expected`);
+    const comma = at;
+    at = skipSpace(text, at + 1);
+    if (text[at] === close) throw new SyntaxStop(comma, `a trailing comma before "${close}"`);
+  }
+}
