@@ -1,0 +1,159 @@
+import { parse, type ScanToken, scan } from "libpg-query";
+import { RejotError } from "../../errors/error.ts";
+
+/** A node of Postgres's parse tree, as libpg-query gives it: one key, the node's kind, and its fields. */
+export type Node = { readonly [kind: string]: unknown };
+
+/** A change to the text of a template: bytes `start` to `end` of `numbered` are replaced by `text`. */
+export interface Edit {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+}
+
+/** A team's statement with its placeholders found. */
+export interface SqlTemplate {
+  /** The statement as the team wrote it. */
+  readonly sql: string;
+  readonly style: "named" | "positional" | "none";
+  /** Distinct placeholders in the order of their first use: names, or "1", "2" for positional ones. */
+  readonly names: readonly string[];
+  /** The statement with `$1`, `$2` … for its placeholders: what was parsed, and what locations refer to (bytes). */
+  readonly numbered: string;
+  /** Kind of the statement, for example "SelectStmt". */
+  readonly kind: string;
+  /** The statement's fields in the parse tree. */
+  readonly statement: Node;
+  /** The placeholder that a parameter number in the parse tree stands for. */
+  nameOf(parameterNumber: number): string;
+  /** The statement with every placeholder replaced, and further edits made. */
+  render(placeholder: (name: string) => string, edits?: readonly Edit[]): string;
+}
+
+interface Placeholder extends Edit {
+  readonly name: string;
+}
+
+/**
+ * Finds the placeholders of a statement with Postgres's own scanner and parses it with Postgres's own grammar.
+ * A `:` directly followed by an identifier is a placeholder, except inside strings and comments (the scanner
+ * knows), casts (`::` is one token) and array subscripts, where it separates the bounds of a slice.
+ * Throws SQL_DOES_NOT_PARSE, SQL_NOT_ONE_STATEMENT or SQL_PLACEHOLDERS_MIXED.
+ */
+export async function parseTemplate(sql: string): Promise<SqlTemplate> {
+  const tokens = withoutEnd(await scanTokens(sql));
+  if (tokens.length === 0) throw new RejotError("SQL_NOT_ONE_STATEMENT", { detail: "the text is empty" });
+  const source = Buffer.from(sql).subarray(0, tokens.at(-1)?.end ?? 0);
+  const named = namedPlaceholders(tokens);
+  const positional = tokens.filter((token) => token.tokenName === "PARAM");
+  if (named.length > 0 && positional.length > 0) {
+    throw new RejotError("SQL_PLACEHOLDERS_MIXED", {
+      detail: `:${named[0]?.name} and ${positional[0]?.text} in ${sql}`,
+    });
+  }
+  const names = [...new Set(named.map((p) => p.name))];
+  const numberedEdits = named.map((p) => ({ ...p, text: `$${names.indexOf(p.name) + 1}` }));
+  const numbered = applyEdits(source, numberedEdits);
+  const { kind, statement } = await parseOne(numbered.toString(), sql);
+
+  const places = placesInNumbered(named, numberedEdits, positional);
+  const positionalNames = [...new Set(places.map((p) => p.name))];
+  return {
+    sql,
+    style: named.length > 0 ? "named" : positional.length > 0 ? "positional" : "none",
+    names: named.length > 0 ? names : positionalNames,
+    numbered: numbered.toString(),
+    kind,
+    statement,
+    nameOf: (parameterNumber) =>
+      named.length > 0 ? (names[parameterNumber - 1] ?? String(parameterNumber)) : String(parameterNumber),
+    render: (placeholder, edits = []) =>
+      applyEdits(numbered, [
+        ...places.map((p) => ({ ...p, text: placeholder(p.name) })),
+        ...edits,
+      ]).toString(),
+  };
+}
+
+async function scanTokens(sql: string): Promise<ScanToken[]> {
+  try {
+    return (await scan(sql)).tokens;
+  } catch (cause) {
+    throw new RejotError("SQL_DOES_NOT_PARSE", { detail: `${messageOf(cause)} in: ${sql}`, cause });
+  }
+}
+
+/** Cuts trailing comments and semicolons, which would not survive being put into brackets. */
+function withoutEnd(tokens: readonly ScanToken[]): ScanToken[] {
+  const end = tokens.findLastIndex((token) => token.text !== ";" && !token.tokenName.endsWith("COMMENT"));
+  return tokens.slice(0, end + 1);
+}
+
+function namedPlaceholders(tokens: readonly ScanToken[]): Placeholder[] {
+  const found: Placeholder[] = [];
+  const brackets: ("subscript" | "array" | "paren")[] = [];
+  for (const [i, token] of tokens.entries()) {
+    if (token.text === "[")
+      brackets.push(opensSubscript(tokens[i - 1], brackets.at(-1)) ? "subscript" : "array");
+    else if (token.text === "(") brackets.push("paren");
+    else if (token.text === "]" || token.text === ")") brackets.pop();
+    const next = tokens[i + 1];
+    if (token.text !== ":" || next === undefined || next.start !== token.end) continue;
+    if (!/^[\p{L}_][\p{L}\p{N}_$]*$/u.test(next.text) || brackets.at(-1) === "subscript") continue;
+    found.push({ start: token.start, end: next.end, text: "", name: next.text });
+  }
+  return found;
+}
+
+/** `ARRAY[` and the rows inside it construct; every other `[` follows a value and takes a part of it. */
+function opensSubscript(before: ScanToken | undefined, around: string | undefined): boolean {
+  if (before === undefined || before.text.toLowerCase() === "array") return false;
+  return !((before.text === "[" || before.text === ",") && around === "array");
+}
+
+function placesInNumbered(
+  named: readonly Placeholder[],
+  edits: readonly Edit[],
+  positional: readonly ScanToken[],
+): Placeholder[] {
+  if (named.length === 0) {
+    return positional.map((t) => ({ start: t.start, end: t.end, text: "", name: t.text.slice(1) }));
+  }
+  let shift = 0;
+  return named.map((p, i) => {
+    const length = edits[i]?.text.length ?? 0;
+    const start = p.start + shift;
+    shift += length - (p.end - p.start);
+    return { start, end: start + length, text: "", name: p.name };
+  });
+}
+
+function applyEdits(source: Buffer, edits: readonly Edit[]): Buffer {
+  const parts: Buffer[] = [];
+  let at = 0;
+  for (const edit of [...edits].sort((a, b) => a.start - b.start)) {
+    parts.push(source.subarray(at, edit.start), Buffer.from(edit.text));
+    at = edit.end;
+  }
+  parts.push(source.subarray(at));
+  return Buffer.concat(parts);
+}
+
+async function parseOne(numbered: string, sql: string): Promise<{ kind: string; statement: Node }> {
+  let statements: readonly { stmt?: Node }[];
+  try {
+    statements = (await parse(numbered)).stmts as readonly { stmt?: Node }[];
+  } catch (cause) {
+    throw new RejotError("SQL_DOES_NOT_PARSE", { detail: `${messageOf(cause)} in: ${sql}`, cause });
+  }
+  const stmt = statements[0]?.stmt;
+  if (statements.length !== 1 || stmt === undefined) {
+    throw new RejotError("SQL_NOT_ONE_STATEMENT", { detail: `${statements.length} statements in: ${sql}` });
+  }
+  const [kind, statement] = Object.entries(stmt)[0] as [string, Node];
+  return { kind, statement };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
