@@ -1,0 +1,101 @@
+import { type Admin, Kafka, type KafkaConfig, KafkaJSError, type logCreator, logLevel } from "kafkajs";
+import { RejotError } from "../errors/error.ts";
+import type { KafkaConnection } from "../manifest/schema.ts";
+import type { Logger } from "../observability/logger.ts";
+
+/**
+ * kafkajs' first retry waits this long. Its default of 300 ms makes every small transaction take that long,
+ * because a transaction that begins right after a commit meets CONCURRENT_TRANSACTIONS.
+ */
+const INITIAL_RETRY_MS = 5;
+
+/** A kafkajs instance for a connection whose secrets are resolved. kafkajs logs into `logger`, its noise as debug. */
+export function createKafka(connection: KafkaConnection, options: { clientId: string; logger: Logger }): Kafka {
+  const { ssl, sasl } = connection;
+  return new Kafka({
+    clientId: connection.clientId ?? options.clientId,
+    brokers: connection.brokers,
+    ...(ssl === undefined ? {} : { ssl: ssl as NonNullable<KafkaConfig["ssl"]> }),
+    ...(sasl === undefined ? {} : { sasl: saslOptions(sasl) }),
+    connectionTimeout: 5_000,
+    requestTimeout: 30_000,
+    retry: { initialRetryTime: INITIAL_RETRY_MS, factor: 0.2, multiplier: 2, maxRetryTime: 1_000, retries: 12 },
+    logLevel: logLevel.INFO,
+    logCreator: forwardTo(options.logger),
+  });
+}
+
+function saslOptions(sasl: NonNullable<KafkaConnection["sasl"]>): NonNullable<KafkaConfig["sasl"]> {
+  if (sasl.mechanism !== "oauthbearer") return sasl as NonNullable<KafkaConfig["sasl"]>;
+  const { token } = sasl;
+  return { mechanism: "oauthbearer", oauthBearerProvider: async () => ({ value: token }) };
+}
+
+/** kafkajs reports errors that it retries itself: what is final reaches us as an exception. */
+function forwardTo(logger: Logger): logCreator {
+  return () =>
+    ({ namespace, level, log }) => {
+      const { message, timestamp: _timestamp, logger: _name, ...fields } = log;
+      const text = `${namespace}: ${message}`;
+      if (level <= logLevel.WARN) logger.debug(fields, text);
+      else logger.trace(fields, text);
+    };
+}
+
+/** What a topic must be when it does not exist yet. */
+export interface TopicSpec {
+  readonly topic: string;
+  readonly partitions: number;
+  /** Undefined takes the broker's default. */
+  readonly replicationFactor: number | undefined;
+  readonly config: Readonly<Record<string, string>>;
+}
+
+/** Creates the topics that are missing. Existing ones are left as they are. Throws KAFKA_* errors. */
+export async function ensureTopics(admin: Admin, specs: readonly TopicSpec[]): Promise<void> {
+  try {
+    const existing = new Set(await admin.listTopics());
+    const missing = specs.filter((spec) => !existing.has(spec.topic));
+    if (missing.length === 0) return;
+    await admin.createTopics({
+      waitForLeaders: true,
+      topics: missing.map((spec) => ({
+        topic: spec.topic,
+        numPartitions: spec.partitions,
+        replicationFactor: spec.replicationFactor ?? -1,
+        configEntries: Object.entries(spec.config).map(([name, value]) => ({ name, value })),
+      })),
+    });
+  } catch (cause) {
+    throw kafkaError(cause, "creating topics");
+  }
+}
+
+/** Errors of the protocol that say this publisher has been replaced by a newer one. */
+const FENCED = new Set(["INVALID_PRODUCER_EPOCH", "PRODUCER_FENCED", "INVALID_PRODUCER_ID_MAPPING"]);
+const DENIED = /AUTHORIZATION_FAILED|SASL|UNSUPPORTED_SASL|ILLEGAL_SASL/;
+
+/** Gives an error of kafkajs its code: KAFKA_FENCED, KAFKA_DENIED, KAFKA_REFUSED (final) or KAFKA_UNREACHABLE. */
+export function kafkaError(cause: unknown, doing: string): RejotError {
+  if (cause instanceof RejotError) return cause;
+  const type = protocolType(cause);
+  const detail = `${doing}: ${cause instanceof Error ? cause.message : String(cause)}`;
+  if (type !== undefined && FENCED.has(type)) return new RejotError("KAFKA_FENCED", { detail, cause });
+  if (DENIED.test(type ?? "") || (cause instanceof Error && /SASL/.test(cause.name))) {
+    return new RejotError("KAFKA_DENIED", { detail, cause });
+  }
+  if (type === "MESSAGE_TOO_LARGE" || type === "RECORD_LIST_TOO_LARGE") {
+    return new RejotError("KAFKA_RECORD_TOO_LARGE", { detail, cause });
+  }
+  return new RejotError("KAFKA_UNREACHABLE", { detail, cause });
+}
+
+/** The protocol's name of an error, through kafkajs' wrappers. */
+function protocolType(error: unknown): string | undefined {
+  for (let e = error; e instanceof Error; e = e.cause) {
+    const type = (e as { type?: unknown }).type;
+    if (typeof type === "string") return type;
+    if (e instanceof KafkaJSError && e.cause === undefined) break;
+  }
+  return undefined;
+}
