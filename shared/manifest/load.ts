@@ -26,7 +26,7 @@ export async function loadManifests(paths: readonly string[]): Promise<LoadedMan
   const queue = paths.map((path) => resolve(path));
   for (let path = queue.shift(); path !== undefined; path = queue.shift()) {
     const file = await manifestFileAt(path);
-    const identity = await realpath(file);
+    const identity = await realpath(file).catch(() => file);
     if (loaded.has(identity)) continue;
     const manifest = await readManifest(file);
     loaded.set(identity, { path: file, manifest });

@@ -1,0 +1,192 @@
+import { expect, test } from "vitest";
+import { type LoadedManifest, parseManifest } from "./load.ts";
+import type { ConsumerSchema, Manifest, PublicSchema } from "./schema.ts";
+import { checkWorkspace, postgresConnection, resolveWorkspace } from "./workspace.ts";
+
+const kafka = (brokers: string, prefix?: string) => ({
+  slug: "events",
+  config: {
+    connectionType: "kafka" as const,
+    brokers: [brokers],
+    schemaRegistry: { url: "http://registry" },
+    ...(prefix === undefined ? {} : { topicPrefix: prefix }),
+  },
+});
+const postgres = (slug: string) => ({
+  slug,
+  config: { connectionType: "postgres" as const, host: "h", user: "u", password: "${PW}", database: slug },
+});
+const things = (more: Partial<PublicSchema> = {}): PublicSchema => ({
+  name: "things",
+  source: { dataStoreSlug: "db" },
+  outputSchema: { type: "object", properties: { id: { type: "integer" } }, required: ["id"] },
+  version: { major: 1, minor: 0 },
+  config: {
+    publicSchemaType: "postgres",
+    transformations: [{ operation: "insert", table: "things", sql: "SELECT id FROM things WHERE id = :id" }],
+  },
+  ...more,
+});
+const consumer = (sourceManifestSlug: string, name = "copy", majorVersion = 1): ConsumerSchema => ({
+  name,
+  sourceManifestSlug,
+  publicSchema: { name: "things", majorVersion },
+  config: {
+    consumerSchemaType: "postgres",
+    destinationDataStoreSlug: "db",
+    sql: "INSERT INTO t VALUES (:id)",
+  },
+});
+function load(slug: string, more: Partial<Manifest> = {}): LoadedManifest {
+  const manifest = {
+    slug,
+    manifestVersion: 0,
+    connections: [postgres("db"), kafka("one:9092")],
+    dataStores: [
+      { connectionSlug: "db", config: { connectionType: "postgres", slotName: "s", publicationName: "p" } },
+    ],
+    eventStores: [{ connectionSlug: "events" }],
+    ...more,
+  };
+  return { path: `/${slug}.json`, manifest: parseManifest(JSON.stringify(manifest), slug) };
+}
+const codes = async (...loaded: LoadedManifest[]) =>
+  (await checkWorkspace(loaded)).diagnostics.map((d) => `${d.severity} ${d.code}`);
+
+test("sources and destinations come with everything looked up and secrets resolved", async () => {
+  const team = load("@org/team", {
+    publicSchemas: [things()],
+    connections: [postgres("db"), kafka("one:9092", "eu.")],
+  });
+  const reader = load("reader", { consumerSchemas: [consumer("@org/team"), consumer("far-away", "other")] });
+  const workspace = await resolveWorkspace([team, reader], { PW: "secret" });
+  expect(workspace.sources).toMatchObject([
+    {
+      manifestSlug: "@org/team",
+      dataStoreSlug: "db",
+      connection: { password: "secret" },
+      config: { slotName: "s" },
+      eventStore: { brokers: ["one:9092"] },
+      publicSchemas: [{ keyFields: ["id"], topic: "eu.org.team.things.v1" }],
+    },
+  ]);
+  expect(workspace.destinations).toMatchObject([
+    {
+      eventStore: { topicPrefix: "eu." },
+      consumers: [{ topic: "eu.org.team.things.v1", publicSchema: { keyFields: ["id"] } }],
+    },
+    { consumers: [{ topic: "far-away.things.v1", publicSchema: undefined }] },
+  ]);
+  expect(workspace.diagnostics.map((d) => d.code)).toEqual(["MANIFEST_NOT_FOUND"]);
+});
+
+test("consumers of one event store share a destination, whoever published", async () => {
+  const reader = load("reader", { consumerSchemas: [consumer("a"), consumer("b", "second")] });
+  const { destinations } = await resolveWorkspace([reader], { PW: "x" });
+  expect(destinations.map((d) => d.consumers.length)).toEqual([2]);
+});
+
+test("a role resolves only its own secrets", async () => {
+  const team = load("team", { consumerSchemas: [consumer("other")] });
+  await expect(resolveWorkspace([team], {})).rejects.toMatchObject({ code: "SECRET_NOT_FOUND" });
+  expect((await resolveWorkspace([team], {}, ["source"])).destinations).toEqual([]);
+});
+
+test("a connection string, whole or in parts from the environment", () => {
+  const manifest = (connectionString: string) =>
+    load("m", { connections: [{ slug: "db", config: { connectionType: "postgres", connectionString } }] })
+      .manifest;
+  const parts = { host: "h", port: 5433, user: "u", password: "p@/", database: "d" };
+  expect(
+    postgresConnection(manifest("${URL}"), "db", { URL: "postgres://u:p%40%2F@h:5433/d" }),
+  ).toMatchObject(parts);
+  expect(postgresConnection(manifest("postgres://u:${PW}@h:5433/d"), "db", { PW: "p@/" })).toMatchObject(
+    parts,
+  );
+});
+
+test.each<[string, LoadedManifest[], string[]]>([
+  ["DUPLICATE_MANIFEST_SLUG", [load("a"), load("a")], ["error DUPLICATE_MANIFEST_SLUG"]],
+  [
+    "DUPLICATE_CONNECTION",
+    [load("a", { connections: [postgres("db"), postgres("db"), kafka("x")] })],
+    ["error DUPLICATE_CONNECTION"],
+  ],
+  [
+    "DUPLICATE_DATA_STORE",
+    [load("a", { dataStores: [{ connectionSlug: "db" }, { connectionSlug: "db" }] })],
+    ["error DUPLICATE_DATA_STORE"],
+  ],
+  [
+    "DUPLICATE_PUBLIC_SCHEMA",
+    [load("a", { publicSchemas: [things(), things()] })],
+    ["error DUPLICATE_PUBLIC_SCHEMA"],
+  ],
+  [
+    "DUPLICATE_CONSUMER_SCHEMA",
+    [load("a", { publicSchemas: [things()], consumerSchemas: [consumer("a"), consumer("a")] })],
+    ["error DUPLICATE_CONSUMER_SCHEMA"],
+  ],
+  [
+    "CONNECTION_NOT_FOUND",
+    [load("a", { dataStores: [{ connectionSlug: "nope" }], eventStores: [{ connectionSlug: "no" }] })],
+    [
+      "warning UNUSED_CONNECTION",
+      "warning UNUSED_CONNECTION",
+      "error CONNECTION_NOT_FOUND",
+      "error CONNECTION_NOT_FOUND",
+    ],
+  ],
+  [
+    "CONNECTION_TYPE_MISMATCH",
+    [load("a", { dataStores: [{ connectionSlug: "events" }], eventStores: [{ connectionSlug: "db" }] })],
+    ["error CONNECTION_TYPE_MISMATCH", "error CONNECTION_TYPE_MISMATCH"],
+  ],
+  [
+    "DATA_STORE_NOT_FOUND",
+    [load("a", { publicSchemas: [things({ source: { dataStoreSlug: "nope" } })] })],
+    ["error DATA_STORE_NOT_FOUND"],
+  ],
+  [
+    "DATA_STORE_MISSING_CONFIG",
+    [load("a", { dataStores: [{ connectionSlug: "db" }], publicSchemas: [things()] })],
+    ["error DATA_STORE_MISSING_CONFIG"],
+  ],
+  [
+    "EVENT_STORE_MISSING",
+    [load("a", { eventStores: [], connections: [postgres("db")], publicSchemas: [things()] })],
+    ["error EVENT_STORE_MISSING"],
+  ],
+  [
+    "PUBLIC_SCHEMA_NOT_FOUND",
+    [load("a", { consumerSchemas: [consumer("a")] })],
+    ["error PUBLIC_SCHEMA_NOT_FOUND"],
+  ],
+  [
+    "VERSION_MISMATCH",
+    [load("a", { publicSchemas: [things()], consumerSchemas: [consumer("a", "copy", 2)] })],
+    ["error VERSION_MISMATCH"],
+  ],
+  [
+    "TOPIC_NAME_COLLISION",
+    [
+      load("@org/x", { publicSchemas: [things()] }),
+      load("org", { publicSchemas: [things({ name: "x.things" })] }),
+    ],
+    ["error TOPIC_NAME_COLLISION"],
+  ],
+  ["nothing", [load("a", { publicSchemas: [things()], consumerSchemas: [consumer("a")] })], []],
+])("%s", async (_name, loaded, expected) => {
+  expect(await codes(...loaded)).toEqual(expected);
+});
+
+test("errors are thrown together, under the code of the first", async () => {
+  const broken = load("a", {
+    publicSchemas: [things({ source: { dataStoreSlug: "nope" } })],
+    consumerSchemas: [consumer("a", "c", 9)],
+  });
+  await expect(resolveWorkspace([broken], {})).rejects.toMatchObject({
+    code: "DATA_STORE_NOT_FOUND",
+    message: expect.stringMatching(/also VERSION_MISMATCH/),
+  });
+});
