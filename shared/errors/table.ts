@@ -529,6 +529,85 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  SINK_SQL_NOT_SUPPORTED: {
+    title: "A consumer schema's statement is of a kind that cannot be applied",
+    cause: "The statement is something other than SELECT, INSERT, UPDATE, DELETE or MERGE.",
+    hint: "Put other commands into a function in the destination and call it with SELECT.",
+    retryable: false,
+    exitCode: 1,
+  },
+  SINK_SQL_REJECTED: {
+    title: "The destination does not accept a consumer schema's statement",
+    cause: "A table, column or function is missing there, a right is, or a parameter's type is not clear.",
+    hint: "Run the statement in the destination with PREPARE; give unclear parameters a cast, such as :name::text.",
+    retryable: false,
+    exitCode: 1,
+  },
+  SINK_PLACEHOLDER_UNKNOWN: {
+    title: "A consumer schema uses a placeholder that the public schema has no field for",
+    cause: "A misspelt name, another major version, or deleteSql uses a field that is not part of the key.",
+    hint: "Use fields of the public schema in sql, and fields of its key in deleteSql.",
+    retryable: false,
+    exitCode: 1,
+  },
+  SINK_PROGRESS_DENIED: {
+    title: "The sink may not keep its progress in the destination",
+    cause: "The table rejot.progress is missing and may not be created, or may not be read and written.",
+    hint: "Have an owner of the database run the SQL named, then start again.",
+    retryable: false,
+    exitCode: 1,
+  },
+  SINK_TEMP_DENIED: {
+    title: "The sink may not create functions in pg_temp and applies events one by one",
+    cause:
+      "The role has no TEMPORARY right on the destination, or may not use plpgsql: about a tenth of the speed.",
+    hint: "GRANT TEMPORARY ON DATABASE … TO …, then restart the sink.",
+    retryable: false,
+    exitCode: 1,
+  },
+  SINK_DELETE_SQL_MISSING: {
+    title: "A consumer schema met a tombstone and says nothing about deletes",
+    cause:
+      'An object left the public schema, and the consumer schema has neither deleteSql nor deletes: "ignore".',
+    hint: 'Add deleteSql to the consumer schema, or deletes: "ignore" to leave such objects in place.',
+    retryable: false,
+    exitCode: 1,
+  },
+  SINK_EVENT_FAILED: {
+    title: "An event could not be applied, and the destination has stopped before it",
+    cause: "The statement fails for this event's values, or the record cannot be read.",
+    hint: 'Correct the data, the statement or the destination and start again; onError: "dlq" sets such events aside.',
+    retryable: false,
+    exitCode: 1,
+  },
+  SINK_TOPIC_RECREATED: {
+    title: "A topic ends before the place the destination has reached",
+    cause: "The topic was deleted and created anew, or the destination belongs to another Kafka cluster.",
+    hint: "To apply the new topic from its beginning, delete its rows from rejot.progress in the destination.",
+    retryable: false,
+    exitCode: 1,
+  },
+  SINK_EVENTS_GONE: {
+    title: "A topic begins after the place the destination has reached",
+    cause: "Records were deleted from the topic, by retention or by hand, before they were applied.",
+    hint: "Reload the destination: delete the topic's rows from rejot.progress to apply what the topic still holds.",
+    retryable: false,
+    exitCode: 1,
+  },
+  SINK_DESTINATION_CHANGED: {
+    title: "The types of the destination's columns have changed",
+    cause: "The destination was altered while the sink ran.",
+    hint: "Nothing to do: the sink prepares its statements anew.",
+    retryable: true,
+    exitCode: 1,
+  },
+  SINK_FEED_BROKEN: {
+    title: "Kafka's consumer jumped over offsets",
+    cause: "A partition moved between brokers while it was being read.",
+    hint: "Nothing to do: the sink joins its group anew and reads from the destination's progress.",
+    retryable: true,
+    exitCode: 1,
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 /** The code of an error, a key of the error table. */

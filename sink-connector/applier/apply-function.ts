@@ -1,0 +1,107 @@
+import type { SqlTemplate } from "../../shared/postgres/sql/template.ts";
+import { returnsRows } from "./statements.ts";
+
+/** The SQLSTATE by which the function says that the progress is not where the caller believes it to be. */
+export const STALE_PROGRESS_STATE = "RJ001";
+
+/** Prefix of the notice that names the failing call (from 0); the error itself follows unchanged. */
+const CALL_NOTICE = "rejot-call ";
+
+/** What the function's text is made of, for one statement. */
+export interface FunctionStatement {
+  readonly template: SqlTemplate;
+  /** The server's types by placeholder, written so that a cast to them never cuts a value. */
+  readonly castTypes: ReadonlyMap<string, string>;
+}
+
+/** The one call per batch; parameters are group, the progress moves as five arrays, statements, values. */
+export const APPLY_CALL =
+  "SELECT pg_temp._rejot_apply($1::text,$2::text[],$3::int[],$4::bigint[],$5::bigint[],$6::text[],$7::int[],$8::text[])";
+
+/**
+ * The text of the function that applies a batch in one round trip: it moves the guarded progress, then runs each
+ * call's statement as the team wrote it, its placeholders replaced by elements of one array of texts, cast where
+ * they are used. Names begin with `_rejot_` and columns win over variables, so that no name can collide.
+ */
+export function applyFunctionSql(statements: readonly FunctionStatement[]): string {
+  const branches = statements.map(branch);
+  const tag = quoteTag(branches.join(""));
+  const body = branches.length === 1 ? branches[0] : caseOf(branches);
+  return `CREATE OR REPLACE FUNCTION pg_temp._rejot_apply(
+  _rejot_group text, _rejot_topics text[], _rejot_partitions int[], _rejot_expected bigint[], _rejot_next bigint[],
+  _rejot_positions text[], _rejot_calls int[], _rejot_values text[]
+) RETURNS void LANGUAGE plpgsql AS ${tag}
+#variable_conflict use_column
+DECLARE
+  _rejot_at int := 0; _rejot_base int := 0; _rejot_moved int; _rejot_call int; _rejot_row record;
+BEGIN
+  ${moveProgressSql({
+    group: "_rejot_group",
+    topics: "_rejot_topics",
+    partitions: "_rejot_partitions",
+    expected: "_rejot_expected",
+    next: "_rejot_next",
+    positions: "_rejot_positions",
+  })};
+  GET DIAGNOSTICS _rejot_moved = ROW_COUNT;
+  IF _rejot_moved <> cardinality(_rejot_topics) THEN
+    RAISE EXCEPTION 'progress is elsewhere' USING ERRCODE = '${STALE_PROGRESS_STATE}';
+  END IF;
+  BEGIN
+    FOREACH _rejot_call IN ARRAY _rejot_calls LOOP
+      _rejot_at := _rejot_at + 1;
+${body}
+    END LOOP;
+  EXCEPTION WHEN OTHERS THEN
+    RAISE INFO '${CALL_NOTICE}%', _rejot_at - 1;
+    RAISE;
+  END;
+END ${tag}`;
+}
+
+/** The call that a notice names, or undefined when the notice is something else. */
+export function failedCall(notice: string): number | undefined {
+  return notice.startsWith(CALL_NOTICE) ? Number(notice.slice(CALL_NOTICE.length)) : undefined;
+}
+
+/** Moves progress rows, each only if it is where the caller expects it: the count tells whether all were. */
+export function moveProgressSql(names: {
+  group: string;
+  topics: string;
+  partitions: string;
+  expected: string;
+  next: string;
+  positions: string;
+}): string {
+  return `UPDATE rejot.progress AS _rejot_p
+    SET next_offset = _rejot_m.next_offset, position = coalesce(_rejot_m.pos, _rejot_p.position),
+        updated_at = pg_catalog.clock_timestamp()
+    FROM pg_catalog.unnest(${names.topics}, ${names.partitions}, ${names.expected}, ${names.next}, ${names.positions})
+      AS _rejot_m(topic, part, expected, next_offset, pos)
+    WHERE _rejot_p.consumer_group = ${names.group} AND _rejot_p.topic = _rejot_m.topic
+      AND _rejot_p.partition = _rejot_m.part AND _rejot_p.next_offset = _rejot_m.expected`;
+}
+
+function branch({ template, castTypes }: FunctionStatement): string {
+  const names = template.names;
+  const sql = template.render((name) => {
+    const type = castTypes.get(name) ?? "text";
+    return `((_rejot_values[_rejot_base + ${names.indexOf(name) + 1}])::${type})`;
+  });
+  // The line break ends a comment that the statement may end with.
+  const run = returnsRows(template) ? `FOR _rejot_row IN\n${sql}\n LOOP END LOOP;` : `${sql}\n;`;
+  return names.length === 0 ? run : `${run}\n_rejot_base := _rejot_base + ${names.length};`;
+}
+
+function caseOf(branches: readonly string[]): string {
+  const whens = branches.map((text, i) => `WHEN ${i} THEN\n${text}`).join("\n");
+  return `CASE _rejot_call\n${whens}\nEND CASE;`;
+}
+
+/** A dollar quote that the text does not contain. */
+function quoteTag(text: string): string {
+  for (let i = 0; ; i++) {
+    const tag = `$rejot${i}$`;
+    if (!text.includes(tag)) return tag;
+  }
+}

@@ -1,0 +1,130 @@
+import type { RejotError } from "../shared/errors/error.ts";
+
+/** One partition of a topic. */
+export interface TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+/** A record as Kafka delivered it: bytes are as they were published. */
+export interface KafkaRecord {
+  readonly offset: number;
+  readonly key: Buffer | null;
+  /** Null is a tombstone. */
+  readonly value: Buffer | null;
+  /** When the source committed the change; milliseconds since 1970. */
+  readonly timestampMs: number;
+  /** The `rejot.change` header. */
+  readonly change: Buffer | undefined;
+  /** False for a publisher without Kafka transactions, which may repeat events. */
+  readonly transactional: boolean;
+}
+
+/** One consumer schema's statement with the values of one event, as Postgres text in parameter order. */
+export interface StatementCall {
+  /** Index into the destination's statements. */
+  readonly statement: number;
+  readonly values: readonly (string | null)[];
+}
+
+/** A consumer schema that an event could not be prepared for or applied by. */
+export interface EventFailure {
+  /** Index into the destination's consumer schemas. */
+  readonly consumer: number;
+  readonly error: RejotError;
+}
+
+/** One event, decoded and bound to the statements of every consumer schema that reads its topic. */
+export interface SinkEvent extends TopicPartition {
+  readonly record: KafkaRecord;
+  /** In the order of the consumer schemas in the manifest. Empty when nothing is to be done. */
+  readonly calls: readonly StatementCall[];
+  /** Consumer schemas that cannot take the event: bytes that do not decode, a value without a Postgres form. */
+  readonly failures: readonly EventFailure[];
+}
+
+/** A run of events of one partition, in the order of their offsets, without gaps. */
+export interface EventRun extends TopicPartition {
+  readonly events: readonly SinkEvent[];
+  /** The offset to read next once the run is applied; beyond the last event when control records follow it. */
+  readonly endOffset: number;
+  /** Bytes of keys and values. */
+  readonly bytes: number;
+}
+
+/** How far a partition is, as the destination's own table says. */
+export interface PartitionProgress extends TopicPartition {
+  readonly nextOffset: number;
+  /** Position of the last event applied, `<commit LSN>:<index>`; null before the first. */
+  readonly position: string | null;
+}
+
+/** What Kafka holds of a partition: offsets from `firstOffset` (inclusive) to `endOffset` (exclusive). */
+export interface PartitionBounds extends TopicPartition {
+  readonly firstOffset: number;
+  readonly endOffset: number;
+}
+
+/** What the feed hands out: partitions whose progress must be looked up, or events to apply. */
+export type FeedItem =
+  | {
+      readonly kind: "assigned";
+      readonly generation: number;
+      readonly partitions: readonly PartitionBounds[];
+    }
+  | { readonly kind: "events"; readonly runs: readonly EventRun[] };
+
+/**
+ * Events of the partitions this process owns at the moment, in order per partition, each once.
+ * Nothing of a partition is handed out before `place` has said where it starts; after a rebalance or `displace`
+ * everything read ahead is dropped and the partition is announced as assigned again.
+ */
+export interface EventFeed extends AsyncIterable<FeedItem> {
+  /**
+   * Starts the partitions at these places. Ignored when the generation is no longer the current one.
+   * Throws SINK_TOPIC_RECREATED or SINK_EVENTS_GONE when the topic does not hold a place.
+   */
+  place(generation: number, places: readonly PartitionProgress[]): void;
+  /** Says that the destination is elsewhere than this process believed. */
+  displace(partitions: readonly TopicPartition[]): void;
+  /** Tells Kafka for monitoring how far the destination is; never waited for, never an error. */
+  report(moves: readonly ProgressMove[]): void;
+}
+
+/** Where a partition must be in the destination, and where it is once the batch is applied. */
+export interface ProgressMove extends TopicPartition {
+  readonly expectedOffset: number;
+  readonly nextOffset: number;
+  readonly position: string | null;
+}
+
+/** Events that are applied together with the progress they make. */
+export interface EventBatch {
+  readonly events: readonly SinkEvent[];
+  readonly moves: readonly ProgressMove[];
+}
+
+/** What became of a write: applied and durable, or refused because somebody else has moved the progress. */
+export type WriteOutcome = "applied" | "stale";
+
+/**
+ * The destination database. A resolved `write` means committed: events and progress, or nothing of either.
+ * Lost connections, deadlocks and the like are tried again inside, without end, until the signal is aborted.
+ */
+export interface Destination {
+  /** Progress of the partitions; a partition seen for the first time starts at `firstOffset`. */
+  progress(partitions: readonly PartitionBounds[]): Promise<PartitionProgress[]>;
+  /** Applies in one transaction. Throws CallFailed when one statement is to blame, else the server's error. */
+  write(batch: EventBatch): Promise<WriteOutcome>;
+}
+
+/** Events that could not be applied, kept for people. A resolved `send` means that all brokers in sync have it. */
+export interface DeadLetters {
+  send(letters: readonly DeadLetter[]): Promise<void>;
+}
+
+/** One event that one consumer schema could not take. */
+export interface DeadLetter {
+  readonly event: SinkEvent;
+  readonly failure: EventFailure;
+}
