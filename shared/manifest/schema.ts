@@ -101,7 +101,8 @@ const kafkaConnection = z.strictObject({
 
 const inMemory = z.strictObject({ connectionType: z.literal("in-memory") });
 
-const connection = z.strictObject({
+/** The form of a connection inside a manifest. */
+export const connection = z.strictObject({
   slug: z.string().describe("Unique identifier for the connection."),
   config: z
     .discriminatedUnion("connectionType", [postgresConnection, kafkaConnection, inMemory])
@@ -122,7 +123,8 @@ const postgresDataStore = z.strictObject({
     .describe("Kafka transactions, or an idempotent producer with lower latency. Default exactly-once."),
 });
 
-const dataStore = z.strictObject({
+/** The form of a data store inside a manifest. */
+export const dataStore = z.strictObject({
   connectionSlug: z.string().describe("Slug of the connection to use for this data store."),
   config: z
     .discriminatedUnion("connectionType", [postgresDataStore, inMemory])
@@ -146,7 +148,8 @@ const transformation = z.strictObject({
     .describe("For delete: tombstone for the key (default), or publish the whole object anew."),
 });
 
-const publicSchema = z.strictObject({
+/** The form of a public schema inside a manifest. */
+export const publicSchema = z.strictObject({
   name: z
     .string()
     .regex(
@@ -165,7 +168,8 @@ const publicSchema = z.strictObject({
   }),
 });
 
-const consumerSchema = z.strictObject({
+/** The form of a consumer schema inside a manifest. */
+export const consumerSchema = z.strictObject({
   name: z.string(),
   sourceManifestSlug: z.string().min(1).describe("Slug of the manifest that defines the public schema."),
   publicSchema: z.strictObject({ name: z.string().min(1), majorVersion: z.number().int().min(0) }),
