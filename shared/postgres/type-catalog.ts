@@ -14,7 +14,10 @@ export type PgTypeKind =
 /** A type of one Postgres server. */
 export interface PgType {
   readonly oid: number;
-  /** As format_type writes it: `timestamp with time zone`, `integer[]`, `shop.status`. */
+  /**
+   * As format_type writes it for a modifier of -1, so that a cast to it cuts nothing (`bpchar`, not `character`,
+   * which would mean one character): `timestamp with time zone`, `integer[]`, `shop.status`.
+   */
   readonly name: string;
   readonly kind: PgTypeKind;
   /** pg_type.typcategory: S strings, N numbers, D dates, A arrays, and so on. */
@@ -76,7 +79,7 @@ interface TypeRow {
 }
 
 const SELECT = `
-  SELECT t.oid::text AS oid, format_type(t.oid, NULL) AS name, t.typtype::text AS typtype,
+  SELECT t.oid::text AS oid, format_type(t.oid, -1) AS name, t.typtype::text AS typtype,
          t.typcategory::text AS typcategory, coalesce(e.oid, 0)::text AS element,
          coalesce(e.typdelim, ',')::text AS delimiter, t.typbasetype::text AS base
   FROM pg_type t LEFT JOIN pg_type e ON e.oid = t.typelem AND e.typarray = t.oid`;
