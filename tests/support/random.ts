@@ -36,3 +36,10 @@ export function seedFromEnvironment(): number {
   const given = process.env.REJOT_SEED;
   return given === undefined || given === "" ? Math.floor(Math.random() * 0x7fffffff) : Number(given);
 }
+
+/** The sequence of this run's seed, which is printed, so that a failure can be had again with REJOT_SEED. */
+export function seededRandom(name: string): Random {
+  const random = randomOf(seedFromEnvironment());
+  console.log(`${name}: REJOT_SEED=${random.seed}`);
+  return random;
+}

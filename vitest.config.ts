@@ -1,0 +1,33 @@
+import { defineConfig } from "vitest/config";
+
+/** Two cores carry the servers, the connectors under test and the tests themselves. */
+const MAX_WORKERS = 2;
+
+export default defineConfig({
+  test: {
+    maxWorkers: MAX_WORKERS,
+    teardownTimeout: 60_000,
+    // kafkajs computes a negative delay whenever its queue is empty; Node warns about each process's first.
+    execArgv: ["--disable-warning=TimeoutNegativeWarning"],
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["{shared,source-connector,sink-connector,cli,compose,examples}/**/*.test.ts"],
+          testTimeout: 30_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          name: "servers",
+          include: ["tests/**/*.test.ts"],
+          globalSetup: ["tests/support/global-stack.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+});
