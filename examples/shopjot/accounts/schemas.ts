@@ -48,16 +48,14 @@ createPublicSchema("account", {
     publicSchemaType: "postgres",
     transformations: [
       ...createPostgresPublicSchemaTransformations("insertOrUpdate", "accounts", account("a.id = :id")),
-      {
-        operation: "delete",
-        table: "accounts",
-        sql: `SELECT :id::bigint AS "accountId"`,
-      },
+      ...createPostgresPublicSchemaTransformations("delete", "accounts", `SELECT :id::bigint AS "accountId"`),
       // An e-mail or address is only a part of an account: whatever happens to it, the account is published anew,
       // also when it is deleted, and when it moves (then its former account, which the old row names, as well).
       ...["emails", "addresses"].flatMap((table) => [
         ...createPostgresPublicSchemaTransformations("insertOrUpdate", table, account("a.id = :account_id")),
-        { operation: "delete" as const, table, sql: account("a.id = :account_id"), emit: "upsert" as const },
+        ...createPostgresPublicSchemaTransformations("delete", table, account("a.id = :account_id"), {
+          emit: "upsert",
+        }),
       ]),
     ],
   },

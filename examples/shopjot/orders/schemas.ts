@@ -48,14 +48,16 @@ createPublicSchema("order", {
     publicSchemaType: "postgres",
     transformations: [
       ...createPostgresPublicSchemaTransformations("insertOrUpdate", "orders", order("o.id = :id")),
-      { operation: "delete", table: "orders", sql: `SELECT :id::uuid AS "orderId"` },
+      ...createPostgresPublicSchemaTransformations("delete", "orders", `SELECT :id::uuid AS "orderId"`),
       // A line that is added, changed, moved or deleted changes the total of its order, or of both its orders.
       ...createPostgresPublicSchemaTransformations(
         "insertOrUpdate",
         "order_lines",
         order("o.id = :order_id"),
       ),
-      { operation: "delete", table: "order_lines", sql: order("o.id = :order_id"), emit: "upsert" },
+      ...createPostgresPublicSchemaTransformations("delete", "order_lines", order("o.id = :order_id"), {
+        emit: "upsert",
+      }),
     ],
   },
   version: { major: 1, minor: 0 },
@@ -92,15 +94,15 @@ createPublicSchema("order-line", {
     publicSchemaType: "postgres",
     transformations: [
       ...createPostgresPublicSchemaTransformations("insertOrUpdate", "order_lines", orderLine("l.id = :id")),
-      { operation: "delete", table: "order_lines", sql: `SELECT :id::bigint AS "lineId"` },
+      ...createPostgresPublicSchemaTransformations("delete", "order_lines", `SELECT :id::bigint AS "lineId"`),
       // One change of an order is an event for each of its lines. When it becomes a draft again no row is left, and
       // the transformation for deletes says which lines are to go.
       ...createPostgresPublicSchemaTransformations("insertOrUpdate", "orders", orderLine("o.id = :id")),
-      {
-        operation: "delete",
-        table: "orders",
-        sql: `SELECT id AS "lineId" FROM order_lines WHERE order_id = :id`,
-      },
+      ...createPostgresPublicSchemaTransformations(
+        "delete",
+        "orders",
+        `SELECT id AS "lineId" FROM order_lines WHERE order_id = :id`,
+      ),
     ],
   },
   version: { major: 1, minor: 0 },

@@ -42,11 +42,13 @@ createPublicSchema("product", {
     transformations: [
       // Listed or changed: an event. No longer listed: no row, so the transformation for deletes gives the tombstone.
       ...createPostgresPublicSchemaTransformations("insertOrUpdate", "products", product("p.sku = :sku")),
-      { operation: "delete", table: "products", sql: "SELECT :sku::text AS sku" },
+      ...createPostgresPublicSchemaTransformations("delete", "products", "SELECT :sku::text AS sku"),
       // A category's new name is an event for each of its products. A category that is deleted has none left: the
       // database set their category to NULL, which published them.
       ...createPostgresPublicSchemaTransformations("insertOrUpdate", "categories", product("c.id = :id")),
-      { operation: "delete", table: "categories", sql: product("c.id = :id"), emit: "upsert" },
+      ...createPostgresPublicSchemaTransformations("delete", "categories", product("c.id = :id"), {
+        emit: "upsert",
+      }),
     ],
   },
   version: { major: 1, minor: 0 },
