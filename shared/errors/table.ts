@@ -713,6 +713,66 @@ export const ERRORS = {
     retryable: true,
     exitCode: 1,
   },
+  TABLE_NOT_FOUND: {
+    title: "A table that a transformation names does not exist",
+    cause:
+      "The table was renamed or dropped, lies in a schema outside of search_path, or the role may not see it.",
+    hint: "Correct the transformation's table; write schema.table for a table outside of search_path.",
+    retryable: false,
+    exitCode: 1,
+  },
+  TABLE_WITHOUT_IDENTITY: {
+    title: "A published table has nothing that identifies its rows",
+    cause:
+      "It has neither a primary key nor another replica identity; Postgres would refuse its updates and deletes once it is published.",
+    hint: "Add a primary key, or: ALTER TABLE … REPLICA IDENTITY USING INDEX … (or FULL).",
+    retryable: false,
+    exitCode: 1,
+  },
+  TRANSFORMATION_NOT_SELECT: {
+    title: "A transformation must be a SELECT",
+    cause: "The SQL of a public schema only reads.",
+    hint: "Rewrite it as one SELECT.",
+    retryable: false,
+    exitCode: 1,
+  },
+  TRANSFORMATION_PLACEHOLDER_UNKNOWN: {
+    title: "A placeholder does not name a known value of the changed row",
+    cause: "A misspelt column, or a delete transformation that uses more than the replica identity keeps.",
+    hint: "Use columns of the transformation's table as placeholders.",
+    retryable: false,
+    exitCode: 1,
+  },
+  TRANSFORMATION_REJECTED: {
+    title: "Postgres does not accept a transformation",
+    cause: "A column or table was renamed, dropped or retyped, or a function is missing.",
+    hint: "Correct the SQL, or the table; `rejot-kafka collect --check` tries all statements at once.",
+    retryable: false,
+    exitCode: 1,
+  },
+  TRANSFORMATION_READS_DELETED_ROW: {
+    title: "A delete transformation reads the row that was deleted",
+    cause: "The row is gone when the transformation runs, so no tombstone would ever be published.",
+    hint: "Select from the placeholders alone: SELECT :id::bigint AS id.",
+    retryable: false,
+    exitCode: 1,
+  },
+  TRANSFORMATION_VALUE_MISSING: {
+    title: "A transformation needs a value that the WAL leaves out",
+    cause:
+      "A large value that an update did not change is not in the WAL under the default replica identity.",
+    hint: "ALTER TABLE … REPLICA IDENTITY FULL, or use another column as placeholder.",
+    retryable: false,
+    exitCode: 1,
+  },
+  TRANSFORMATION_FAILED: {
+    title: "A transformation failed for a changed row",
+    cause:
+      "The SQL raises an error for the values of this row, such as a division by zero or a failing cast.",
+    hint: "Correct the SQL so that it handles the row named, then restart; nothing was skipped.",
+    retryable: false,
+    exitCode: 1,
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 /** The code of an error, a key of the error table. */

@@ -9,8 +9,8 @@ export interface TableReference {
   readonly location: number;
   /** Whether it stands in the FROM clause of the statement itself, not in a subquery. */
   readonly topLevel: boolean;
-  /** False for `FROM ONLY t`. */
-  readonly inherits: boolean;
+  /** Neither `FROM ONLY t` nor `FROM t AS a(x, y)`. */
+  readonly plain: boolean;
 }
 
 /** A condition `column = placeholder` that holds for every row the statement returns. */
@@ -180,7 +180,7 @@ function tableReference(node: Node, topLevel: boolean): TableReference {
     alias: alias?.aliasname as string | undefined,
     location: (node.location as number | undefined) ?? 0,
     topLevel,
-    inherits: node.inh === true,
+    plain: node.inh === true && alias?.colnames === undefined,
   };
 }
 

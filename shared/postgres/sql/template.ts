@@ -76,11 +76,26 @@ export async function parseTemplate(sql: string): Promise<SqlTemplate> {
 }
 
 async function scanTokens(sql: string): Promise<ScanToken[]> {
+  if (sql.trim() === "") return [];
   try {
     return (await scan(sql)).tokens;
   } catch (cause) {
     throw new RejotError("SQL_DOES_NOT_PARSE", { detail: `${messageOf(cause)} in: ${sql}`, cause });
   }
+}
+
+/**
+ * The bytes of `numbered` that a possibly qualified name takes, beginning at `location`.
+ * The parse tree tells where a name begins, not where it ends.
+ */
+export async function nameRange(
+  template: SqlTemplate,
+  location: number,
+): Promise<{ start: number; end: number }> {
+  const tokens = await scanTokens(template.numbered);
+  let i = tokens.findIndex((token) => token.start === location);
+  while (tokens[i + 1]?.text === ".") i += 2;
+  return { start: location, end: tokens[i]?.end ?? location };
 }
 
 /** Cuts trailing comments and semicolons, which would not survive being put into brackets. */

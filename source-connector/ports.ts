@@ -1,0 +1,153 @@
+import type { ChangeOp, Position } from "../shared/kafka/position.ts";
+import type { Lsn } from "../shared/postgres/lsn.ts";
+
+/** A column of a relation as the replication stream describes it. */
+export interface RelationColumn {
+  readonly name: string;
+  readonly typeOid: number;
+  /** Part of the replica identity. */
+  readonly identity: boolean;
+}
+
+/** A table as the replication stream describes it, at the time of the changes that follow. */
+export interface Relation {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  /** d default, n nothing, f full, i index. */
+  readonly replicaIdentity: "d" | "n" | "f" | "i";
+  readonly columns: readonly RelationColumn[];
+}
+
+/** Stands for a TOAST value that the change did not touch and the stream therefore leaves out. Not null. */
+export const UNCHANGED = Symbol("unchanged TOAST value");
+
+/** The values of a row in the order of the relation's columns, as the server's text. */
+export type RowImage = readonly (string | null | typeof UNCHANGED)[];
+
+/** One row of the WAL. */
+export interface Change {
+  readonly op: "c" | "u" | "d";
+  readonly relation: Relation;
+  /** The row after an insert or update. */
+  readonly after: RowImage | null;
+  /** The row before: the replica identity's columns, or all of them under REPLICA IDENTITY FULL. */
+  readonly before: RowImage | null;
+}
+
+/** What every piece of a transaction knows about the whole. */
+export interface TransactionInfo {
+  /** 32 bits, as the wire carries it. */
+  readonly xid: number;
+  readonly commitLsn: Lsn;
+  /** Milliseconds since 1970. */
+  readonly commitTimeMs: number;
+}
+
+/** A whole transaction, or a piece of one that is larger than a batch. */
+export interface TransactionPiece extends TransactionInfo {
+  readonly changes: readonly Change[];
+  /** Set on the last piece only: where the transaction's WAL ends, what can be confirmed once it is durable. */
+  readonly endLsn: Lsn | null;
+  /** Approximate size in memory. */
+  readonly bytes: number;
+}
+
+/**
+ * Pieces that go through the pipeline together, in commit order; pieces of one transaction follow each other.
+ * The batch is closed when its last piece ends its transaction, else the rest of that one comes next.
+ */
+export type Batch = readonly TransactionPiece[];
+
+/** What the replication stream says. */
+export type WalMessage =
+  | { readonly kind: "begin"; readonly commitLsn: Lsn; readonly commitTimeMs: number; readonly xid: number }
+  | { readonly kind: "commit"; readonly endLsn: Lsn }
+  | { readonly kind: "change"; readonly change: Change; readonly bytes: number }
+  | { readonly kind: "truncate"; readonly relations: readonly Relation[] };
+
+/** Takes the messages of the replication stream, in order and without waiting. */
+export interface WalSink {
+  accept(message: WalMessage): void;
+  /** True while no more should be read; `onRoom` is called when that ends. */
+  readonly full: boolean;
+  onRoom(callback: () => void): void;
+  /** The stream broke; whoever waits for a batch gets the error. */
+  fail(error: unknown): void;
+}
+
+/**
+ * Batches of whole transactions in commit order, and pieces of large ones. Asking for the next batch takes
+ * what has arrived since, within the limits. Throws when the stream broke.
+ */
+export interface BatchSource {
+  batches(): AsyncIterable<Batch>;
+}
+
+/** The connection to the write-ahead log. */
+export interface ReplicationStream {
+  /** Lets the server discard WAL up to here. Call it only with what is durable downstream. */
+  confirm(endLsn: Lsn): void;
+  stop(): Promise<void>;
+}
+
+/** An event whose values are the database's text. */
+export interface TextEvent {
+  /** Index into the source's public schemas. */
+  readonly schema: number;
+  readonly op: ChangeOp;
+  readonly position: Position;
+  readonly commitTimeMs: number;
+  /** The output columns' values; null makes it a tombstone. */
+  readonly row: readonly (string | null)[] | null;
+  /** The row that holds the key: the same as `row`, or the delete transformation's row for a tombstone. */
+  readonly keyRow: readonly (string | null)[];
+  /** The shape of `row` and `keyRow`: names and types of the columns. */
+  readonly columns: ResultColumns;
+}
+
+/** Columns of a query's result; one object per prepared statement, so it can key caches. */
+export interface ResultColumns {
+  readonly list: readonly { readonly name: string; readonly typeOid: number }[];
+}
+
+/**
+ * Runs the teams' SQL. Events come back in the order of the changes. What tables say is read in a snapshot that
+ * contains every transaction of the batch. Throws retryable errors when the database was lost, final ones when
+ * the SQL fails; in either case nothing of the batch went anywhere.
+ */
+export interface Transformer {
+  transform(batch: Batch): Promise<TextEvent[]>;
+}
+
+/** A record ready for Kafka. */
+export interface EncodedEvent {
+  readonly topic: string;
+  readonly key: Buffer;
+  /** Null is a tombstone. */
+  readonly value: Buffer | null;
+  /** The value of the one header. */
+  readonly change: string;
+  readonly timestampMs: number;
+}
+
+/** Turns text into Avro. Throws VALUE_NOT_REPRESENTABLE when a value does not fit its declared type. */
+export interface Encoder {
+  encode(events: readonly TextEvent[]): Promise<EncodedEvent[]>;
+}
+
+/** How far the publisher is once a batch is durable. */
+export interface Progress {
+  readonly commitLsn: Lsn;
+  readonly endLsn: Lsn;
+  readonly commitTimeMs: number;
+}
+
+/**
+ * The topics. `publish` appends events in order; with `progress` they are complete and become visible and
+ * durable together with it before the promise resolves. Without, they wait for the call that has it.
+ * A throw means that the outcome is unknown and the publisher must not be used again.
+ */
+export interface Publisher {
+  publish(events: readonly EncodedEvent[], progress: Progress | null): Promise<void>;
+}

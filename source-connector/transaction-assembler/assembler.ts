@@ -1,0 +1,65 @@
+import { RejotError } from "../../shared/errors/error.ts";
+import type { Change, Relation, TransactionInfo, TransactionPiece, WalMessage } from "../ports.ts";
+
+/** When a transaction is cut into pieces. */
+export interface PieceLimits {
+  readonly maxRows: number;
+  readonly maxBytes: number;
+}
+
+/** What a TRUNCATE of a used table does: it tells no rows, so there is nothing to publish for it. */
+export type OnTruncate = "stop" | "ignore";
+
+/**
+ * Puts messages together into transactions. Protocol version 1 sends a transaction only once it is committed
+ * and never interleaves two, so whatever follows a begin is final and a large one can leave in pieces.
+ */
+export class TransactionAssembler {
+  readonly #limits: PieceLimits;
+  readonly #onTruncate: OnTruncate;
+  #open: TransactionInfo | undefined;
+  #changes: Change[] = [];
+  #bytes = 0;
+
+  constructor(limits: PieceLimits, onTruncate: OnTruncate) {
+    this.#limits = limits;
+    this.#onTruncate = onTruncate;
+  }
+
+  /** The piece that the message completes, if any. Throws REPLICATION_PROTOCOL, TRUNCATE_STOPS. */
+  accept(message: WalMessage): TransactionPiece | undefined {
+    switch (message.kind) {
+      case "begin":
+        this.#open = { xid: message.xid, commitLsn: message.commitLsn, commitTimeMs: message.commitTimeMs };
+        return undefined;
+      case "change":
+        this.#changes.push(message.change);
+        this.#bytes += message.bytes;
+        return this.#changes.length >= this.#limits.maxRows || this.#bytes >= this.#limits.maxBytes
+          ? this.#piece(null)
+          : undefined;
+      case "truncate":
+        if (this.#onTruncate === "ignore") return undefined;
+        throw new RejotError("TRUNCATE_STOPS", { detail: namesOf(message.relations) });
+      case "commit": {
+        const piece = this.#piece(message.endLsn);
+        this.#open = undefined;
+        return piece;
+      }
+    }
+  }
+
+  #piece(endLsn: TransactionPiece["endLsn"]): TransactionPiece {
+    if (this.#open === undefined) {
+      throw new RejotError("REPLICATION_PROTOCOL", { detail: "a change outside of a transaction" });
+    }
+    const piece = { ...this.#open, changes: this.#changes, endLsn, bytes: this.#bytes };
+    this.#changes = [];
+    this.#bytes = 0;
+    return piece;
+  }
+}
+
+function namesOf(relations: readonly Relation[]): string {
+  return relations.map((relation) => `${relation.schema}.${relation.name}`).join(", ");
+}

@@ -1,0 +1,94 @@
+import type { Batch, BatchSource, TransactionPiece, WalMessage, WalSink } from "../ports.ts";
+import type { TransactionAssembler } from "./assembler.ts";
+
+/** How much a batch and the buffer before it hold. */
+export interface BatchLimits {
+  readonly maxRows: number;
+  readonly maxBytes: number;
+  /** Reading from the server pauses while more than this waits. */
+  readonly maxBufferedBytes: number;
+}
+
+/**
+ * Stands between the socket, which cannot wait, and the pipeline, which decides the pace: while the pipeline is
+ * busy, transactions gather here, and the next batch is as large as the load makes it. No timer is needed.
+ */
+export class BatchBuffer implements WalSink, BatchSource {
+  readonly #assembler: TransactionAssembler;
+  readonly #limits: BatchLimits;
+  #pieces: TransactionPiece[] = [];
+  #bytes = 0;
+  #room: () => void = () => {};
+  #waiting: PromiseWithResolvers<void> | undefined;
+  #failure: { readonly error: unknown } | undefined;
+  #ended = false;
+
+  constructor(assembler: TransactionAssembler, limits: BatchLimits) {
+    this.#assembler = assembler;
+    this.#limits = limits;
+  }
+
+  get full(): boolean {
+    return this.#bytes > this.#limits.maxBufferedBytes;
+  }
+
+  onRoom(callback: () => void): void {
+    this.#room = callback;
+  }
+
+  accept(message: WalMessage): void {
+    const piece = this.#assembler.accept(message);
+    if (piece === undefined) return;
+    this.#pieces.push(piece);
+    this.#bytes += sizeOf(piece);
+    this.#waiting?.resolve();
+  }
+
+  /** What was assembled before is dropped as well: it comes again from the slot, and a later error must not hide. */
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#waiting?.resolve();
+  }
+
+  /** No further batch is handed out; the one in work is not affected. */
+  end(): void {
+    this.#ended = true;
+    this.#waiting?.resolve();
+  }
+
+  async *batches(): AsyncGenerator<Batch> {
+    for (;;) {
+      while (this.#pieces.length === 0 && this.#failure === undefined && !this.#ended) {
+        this.#waiting = Promise.withResolvers();
+        await this.#waiting.promise;
+        this.#waiting = undefined;
+      }
+      if (this.#failure !== undefined) throw this.#failure.error;
+      if (this.#ended) return;
+      yield this.#take();
+    }
+  }
+
+  #take(): Batch {
+    const wasFull = this.full;
+    let rows = 0;
+    let bytes = 0;
+    let count = 0;
+    for (const piece of this.#pieces) {
+      if (count > 0 && (rows + piece.changes.length > this.#limits.maxRows || bytes >= this.#limits.maxBytes))
+        break;
+      rows += piece.changes.length;
+      bytes += sizeOf(piece);
+      count++;
+    }
+    const batch = this.#pieces.splice(0, count);
+    this.#bytes -= bytes;
+    if (wasFull && !this.full) this.#room();
+    return batch;
+  }
+}
+
+/** An empty transaction takes memory too. */
+function sizeOf(piece: TransactionPiece): number {
+  return piece.bytes + 64;
+}

@@ -1,0 +1,166 @@
+import type { Client } from "pg";
+import { RejotError } from "../../shared/errors/error.ts";
+import type { PublicSchema, Transformation } from "../../shared/manifest/schema.ts";
+import { parseTemplate, type SqlTemplate } from "../../shared/postgres/sql/template.ts";
+import { beforeColumns, type TableInfo } from "../../shared/postgres/table-info.ts";
+import type { ResultColumns } from "../ports.ts";
+import { batchSql, type TypedColumn } from "./batch-sql.ts";
+import { columnOfPlaceholder, readModeOf } from "./read-mode.ts";
+
+/** A statement that runs a transformation for many rows of a table. */
+export interface BatchStatement {
+  /** Unique in its session: the prepared statement's name. */
+  readonly name: string;
+  readonly text: string;
+  /** Columns of the changed row, by name, whose values it takes. */
+  readonly parameters: readonly string[];
+  readonly result: ResultColumns;
+}
+
+/** How one transformation runs. */
+export interface TransformationPlan {
+  readonly schemaName: string;
+  readonly operation: Transformation["operation"];
+  readonly emit: "upsert" | "tombstone";
+  /** Reads the changed row from the WAL; null where that is not allowed, with the reason. */
+  readonly rowImage: BatchStatement | null;
+  /** Why the table is read instead. */
+  readonly tableReason: string | null;
+  /** Reads the table; also used where a TOAST value is missing from the row image. */
+  readonly table: BatchStatement;
+}
+
+/** What is planned: one transformation of a public schema over a table as its changes describe it. */
+export interface PlanInput {
+  readonly client: Client;
+  readonly publicSchema: PublicSchema;
+  readonly transformation: Transformation;
+  readonly table: TableInfo;
+  /** The columns of the changed row as the stream carries them, with type names for casts. */
+  readonly columns: readonly TypedColumn[];
+}
+
+let statements = 0;
+
+/**
+ * Plans a transformation and proves the plan on the server: each statement is run over no rows, which gives the
+ * result's columns too. Throws SQL_* and TRANSFORMATION_* errors that name the schema, table and operation.
+ */
+export async function planTransformation(input: PlanInput): Promise<TransformationPlan> {
+  const { publicSchema, transformation, table } = input;
+  const emit = transformation.emit ?? (transformation.operation === "delete" ? "tombstone" : "upsert");
+  try {
+    const template = await parseTemplate(transformation.sql);
+    if (template.kind !== "SelectStmt")
+      throw new RejotError("TRANSFORMATION_NOT_SELECT", { detail: transformation.sql });
+    const available = availableColumns(input);
+    checkPlaceholders(template, table, available, transformation.operation);
+    const tableStatement = await statement(input, template, available, { kind: "table", reason: "" });
+    const image = await imageStatement(input, template, available, tableStatement.result);
+    const reason = typeof image === "string" ? image : null;
+    if (reason !== null && transformation.operation === "delete" && emit === "tombstone") {
+      refuseGoneRow(template, table, reason);
+    }
+    return {
+      schemaName: publicSchema.name,
+      operation: transformation.operation,
+      emit,
+      rowImage: typeof image === "string" ? null : image,
+      tableReason: reason,
+      table: tableStatement,
+    };
+  } catch (error) {
+    throw located(error, input);
+  }
+}
+
+/** A delete knows of the row only what the replica identity keeps. */
+function availableColumns({ transformation, table, columns }: PlanInput): readonly TypedColumn[] {
+  if (transformation.operation !== "delete") return columns;
+  const before = beforeColumns(table);
+  return columns.filter((column) => before.includes(column.name));
+}
+
+function checkPlaceholders(
+  template: SqlTemplate,
+  table: TableInfo,
+  available: readonly TypedColumn[],
+  operation: string,
+): void {
+  for (const name of template.names) {
+    const column = columnOfPlaceholder(name, table);
+    if (available.some((candidate) => candidate.name === column)) continue;
+    const shown = /^\d+$/.test(name) ? `$${name}` : `:${name}`;
+    const known = available.map((candidate) => candidate.name).join(", ");
+    const detail =
+      column === undefined
+        ? `${shown} is not a column of ${table.name}, which has ${known}`
+        : `${shown} is not known of a row that is ${operation}d; its replica identity has ${known || "no columns"}`;
+    throw new RejotError("TRANSFORMATION_PLACEHOLDER_UNKNOWN", {
+      detail,
+      ...(column === undefined
+        ? {}
+        : { hint: `Use the identity's columns, or: ALTER TABLE ${table.name} REPLICA IDENTITY FULL` }),
+    });
+  }
+}
+
+/** The row image's statement, or the reason why there is none. */
+async function imageStatement(
+  input: PlanInput,
+  template: SqlTemplate,
+  available: readonly TypedColumn[],
+  expected: ResultColumns,
+): Promise<BatchStatement | string> {
+  const mode = readModeOf(template, input.table);
+  if (mode.kind === "table") return mode.reason;
+  try {
+    const image = await statement(input, template, available, mode);
+    const same = JSON.stringify(image.result.list) === JSON.stringify(expected.list);
+    return same ? image : `its columns differ when ${input.table.name} is replaced by the changed row`;
+  } catch (error) {
+    if (!(error instanceof RejotError) || error.code !== "TRANSFORMATION_REJECTED") throw error;
+    return `it needs more of ${input.table.name} than the WAL holds (${(error.cause as Error).message})`;
+  }
+}
+
+async function statement(
+  input: PlanInput,
+  template: SqlTemplate,
+  available: readonly TypedColumn[],
+  mode: Parameters<typeof batchSql>[3],
+): Promise<BatchStatement> {
+  const { text, columns } = await batchSql(template, input.table, available, mode);
+  try {
+    const result = await input.client.query({ text, values: columns.map(() => "{}"), rowMode: "array" });
+    const list = result.fields.slice(1).map((field) => ({ name: field.name, typeOid: field.dataTypeID }));
+    return { name: `rejot_${++statements}`, text, parameters: columns, result: { list } };
+  } catch (cause) {
+    throw rejected(cause);
+  }
+}
+
+function rejected(cause: unknown): unknown {
+  const state = (cause as { code?: unknown }).code;
+  // Class 42 and 22: the statement itself is wrong. Everything else (connection, rights) keeps its own error.
+  if (typeof state !== "string" || !/^(42|22|0A)/.test(state)) return cause;
+  return new RejotError("TRANSFORMATION_REJECTED", { detail: (cause as Error).message, cause });
+}
+
+/** A tombstone's SELECT that reads the deleted row from its table would find nothing and lose the delete. */
+function refuseGoneRow(template: SqlTemplate, table: TableInfo, reason: string): void {
+  const mode = readModeOf(template, table);
+  const readsItself = mode.kind === "row-image" || mode.reason !== `it does not read ${table.name} itself`;
+  if (readsItself) {
+    throw new RejotError("TRANSFORMATION_READS_DELETED_ROW", { detail: `${reason}: ${template.sql}` });
+  }
+}
+
+function located(error: unknown, { publicSchema, transformation }: PlanInput): unknown {
+  if (!(error instanceof RejotError)) return error;
+  return new RejotError(error.code, {
+    detail: `${publicSchema.name} v${publicSchema.version.major}, ${transformation.operation} on ${transformation.table}: ${error.message}`,
+    hint: error.hint,
+    cause: error.cause,
+  });
+}

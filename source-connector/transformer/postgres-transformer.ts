@@ -1,0 +1,135 @@
+import type { Client } from "pg";
+import { RejotError } from "../../shared/errors/error.ts";
+import { delay } from "../../shared/lifecycle/backoff.ts";
+import { postgresError, sqlState } from "../../shared/postgres/client.ts";
+import type { Batch, Change, TextEvent, Transformer } from "../ports.ts";
+import { EventOrder, type Transformed } from "./event-order.ts";
+import { contains, parseSnapshot } from "./snapshot.ts";
+import { FailedRun, StatementRuns } from "./statement-runs.ts";
+import type { SchemaPlan, TablePlan, TablePlans } from "./table-plans.ts";
+
+const BEGIN =
+  "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_current_snapshot()::text AS snapshot";
+
+/** Runs transformations on one connection, one batch at a time. */
+export class PostgresTransformer implements Transformer {
+  readonly #client: Client;
+  readonly #plans: TablePlans;
+  readonly #signal: AbortSignal;
+  readonly #order: EventOrder;
+
+  /** `keyFields` of each public schema of the source, in the order of the plans' schemas. */
+  constructor(
+    client: Client,
+    plans: TablePlans,
+    keyFields: readonly (readonly string[])[],
+    signal: AbortSignal,
+  ) {
+    this.#client = client;
+    this.#plans = plans;
+    this.#order = new EventOrder(keyFields);
+    this.#signal = signal;
+  }
+
+  async transform(batch: Batch): Promise<TextEvent[]> {
+    try {
+      await this.#prepare(batch);
+      const work = await this.#run(batch);
+      return this.#order.events(batch, work);
+    } catch (error) {
+      throw await this.#final(error);
+    }
+  }
+
+  async #prepare(batch: Batch): Promise<void> {
+    for (const piece of batch) {
+      for (const { relation } of piece.changes) {
+        if (this.#plans.get(relation) === undefined) await this.#plans.prepare(relation);
+      }
+    }
+  }
+
+  async #run(batch: Batch): Promise<Transformed[][]> {
+    const runs = new StatementRuns();
+    const work = batch.map((piece) => piece.changes.flatMap((change) => this.#ask(runs, change)));
+    if (runs.isEmpty) return work;
+    await this.#beginAfter(batch);
+    await runs.execute(this.#client);
+    for (const transformed of work.flat()) this.#askForLeft(runs, transformed);
+    await runs.execute(this.#client);
+    await this.#client.query("COMMIT");
+    return work;
+  }
+
+  #ask(runs: StatementRuns, change: Change): Transformed[] {
+    const plan = this.#planOf(change);
+    const result: Transformed[] = [];
+    for (const schema of plan.schemas) {
+      const before = this.#moved(schema, plan, change)
+        ? runs.add(schema.delete as NonNullable<SchemaPlan["delete"]>, change.before ?? [], plan.columnIndex)
+        : undefined;
+      const own = change.op === "c" ? schema.insert : change.op === "u" ? schema.update : undefined;
+      const after =
+        own === undefined || change.after === null
+          ? undefined
+          : runs.add(own, change.after, plan.columnIndex);
+      if (before !== undefined || after !== undefined)
+        result.push({ schema: schema.schema, change, before, after, left: undefined });
+    }
+    return result;
+  }
+
+  /** A deleted row, or an updated one whose delete transformation would say something else than before. */
+  #moved(schema: SchemaPlan, plan: TablePlan, { op, before, after }: Change): boolean {
+    if (schema.delete === undefined || before === null) return false;
+    if (op === "d") return true;
+    return schema.delete.table.parameters.some((name) => {
+      const i = plan.columnIndex.get(name) ?? -1;
+      return before[i] !== after?.[i];
+    });
+  }
+
+  /** No row came back: the object left the public schema, and its table's delete transformation says how. */
+  #askForLeft(runs: StatementRuns, transformed: Transformed): void {
+    const { schema, change, after } = transformed;
+    if (after === undefined || after.rows.length > 0 || change.after === null) return;
+    const plan = this.#planOf(change);
+    const onDelete = plan.schemas.find((candidate) => candidate.schema === schema)?.delete;
+    if (onDelete !== undefined) transformed.left = runs.add(onDelete, change.after, plan.columnIndex);
+  }
+
+  #planOf(change: Change): TablePlan {
+    const plan = this.#plans.get(change.relation);
+    if (plan === undefined)
+      throw new RejotError("INTERNAL_ERROR", { detail: `no plan for ${change.relation.name}` });
+    return plan;
+  }
+
+  /**
+   * Begins a transaction whose snapshot contains every transaction of the batch. Postgres sends a commit to the WAL
+   * stream before it takes the transaction off the list of running ones (and with a synchronous standby, long
+   * before), so a query run at once can miss the very change it is run for.
+   */
+  async #beginAfter(batch: Batch): Promise<void> {
+    const xids = new Set(batch.map((piece) => piece.xid));
+    for (let waitMs = 1; ; waitMs = Math.min(waitMs * 2, 50)) {
+      const results = (await this.#client.query(BEGIN)) as unknown as { rows: { snapshot: string }[] }[];
+      const snapshot = parseSnapshot(results[1]?.rows[0]?.snapshot ?? "");
+      if ([...xids].every((xid) => contains(snapshot, xid))) return;
+      await this.#client.query("ROLLBACK");
+      await delay(waitMs, this.#signal);
+    }
+  }
+
+  async #final(error: unknown): Promise<unknown> {
+    if (error instanceof FailedRun) {
+      await this.#client.query("ROLLBACK");
+      return error.findFailingRow(this.#client).catch(() => error.error);
+    }
+    if (error instanceof RejotError || this.#signal.aborted) return error;
+    const state = sqlState(error);
+    return state !== undefined && /^42501/.test(state)
+      ? new RejotError("POSTGRES_REFUSED", { detail: (error as Error).message, cause: error })
+      : postgresError(error, "while transforming");
+  }
+}

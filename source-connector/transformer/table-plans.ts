@@ -1,0 +1,91 @@
+import type { Client } from "pg";
+import type { PublicSchema } from "../../shared/manifest/schema.ts";
+import { loadTableInfo, quoteIdentifier, type TableInfo } from "../../shared/postgres/table-info.ts";
+import type { TypeCatalog } from "../../shared/postgres/type-catalog.ts";
+import type { Relation, RelationColumn } from "../ports.ts";
+import { planTransformation, type TransformationPlan } from "./plan.ts";
+
+/** The transformations of one public schema over one table. */
+export interface SchemaPlan {
+  /** Index into the source's public schemas. */
+  readonly schema: number;
+  readonly insert: TransformationPlan | undefined;
+  readonly update: TransformationPlan | undefined;
+  readonly delete: TransformationPlan | undefined;
+}
+
+/** What happens with the changes of a relation. */
+export interface TablePlan {
+  readonly schemas: readonly SchemaPlan[];
+  /** Where each column stands in a row image. */
+  readonly columnIndex: ReadonlyMap<string, number>;
+}
+
+/** Plans per relation, made when its first change arrives and again when its columns have changed. */
+export class TablePlans {
+  readonly #client: Client;
+  readonly #catalog: TypeCatalog;
+  readonly #schemas: readonly PublicSchema[];
+  readonly #byRelation = new WeakMap<Relation, TablePlan>();
+  readonly #bySignature = new Map<string, TablePlan>();
+
+  constructor(client: Client, catalog: TypeCatalog, schemas: readonly PublicSchema[]) {
+    this.#client = client;
+    this.#catalog = catalog;
+    this.#schemas = schemas;
+  }
+
+  /** The plan that was made for the relation, if `prepare` has seen it. */
+  get(relation: Relation): TablePlan | undefined {
+    return this.#byRelation.get(relation);
+  }
+
+  /** Plans the relation's transformations. Throws what planTransformation throws. */
+  async prepare(relation: Relation): Promise<TablePlan> {
+    const signature = JSON.stringify([
+      relation.schema,
+      relation.name,
+      relation.replicaIdentity,
+      relation.columns,
+    ]);
+    const plan = this.#bySignature.get(signature) ?? (await this.#plan(relation));
+    this.#bySignature.set(signature, plan);
+    this.#byRelation.set(relation, plan);
+    return plan;
+  }
+
+  async #plan(relation: Relation): Promise<TablePlan> {
+    const name = `${quoteIdentifier(relation.schema)}.${quoteIdentifier(relation.name)}`;
+    const table = await loadTableInfo(this.#client, name);
+    const columns = await this.#typed(relation.columns);
+    const schemas: SchemaPlan[] = [];
+    for (const [schema, publicSchema] of this.#schemas.entries()) {
+      const plans = await this.#planSchema(publicSchema, table, columns);
+      if (plans.length === 0) continue;
+      const of = (operation: string) => plans.find((plan) => plan.operation === operation);
+      schemas.push({ schema, insert: of("insert"), update: of("update"), delete: of("delete") });
+    }
+    return { schemas, columnIndex: new Map(relation.columns.map((column, i) => [column.name, i])) };
+  }
+
+  async #planSchema(
+    publicSchema: PublicSchema,
+    table: TableInfo,
+    columns: readonly { name: string; typeName: string }[],
+  ): Promise<TransformationPlan[]> {
+    const plans: TransformationPlan[] = [];
+    for (const transformation of publicSchema.config.transformations) {
+      const target = await loadTableInfo(this.#client, transformation.table);
+      if (target.oid !== table.oid) continue;
+      plans.push(
+        await planTransformation({ client: this.#client, publicSchema, transformation, table, columns }),
+      );
+    }
+    return plans;
+  }
+
+  async #typed(columns: readonly RelationColumn[]): Promise<{ name: string; typeName: string }[]> {
+    await this.#catalog.require(columns.map((column) => column.typeOid));
+    return columns.map((column) => ({ name: column.name, typeName: this.#catalog.get(column.typeOid).name }));
+  }
+}
