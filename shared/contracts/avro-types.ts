@@ -86,7 +86,7 @@ export type AvroShape =
   | { kind: "fixed"; size: number }
   | { kind: "enum"; symbols: readonly string[] }
   | { kind: "array"; items: AvroType }
-  | { kind: "map"; values: AvroType }
+  | { kind: "map"; valueType: AvroType }
   | { kind: "record"; record: AvroRecord }
   | { kind: "union"; branches: readonly AvroType[] };
 
@@ -102,7 +102,7 @@ export function shapeOf(type: AvroType): AvroShape {
     case "array":
       return { kind: "array", items: type.items };
     case "map":
-      return { kind: "map", values: type.values };
+      return { kind: "map", valueType: type.values };
     case "fixed":
       return type.logicalType === "decimal"
         ? { kind: "decimal", precision: type.precision ?? 0, scale: type.scale ?? 0, fixedSize: type.size }

@@ -64,7 +64,7 @@ type Values = readonly (string | number | boolean)[];
 function valuesOf(type: AvroType): Values | undefined {
   const shape = shapeOf(type);
   if (shape.kind === "enum") return shape.symbols;
-  return "values" in shape && Array.isArray(shape.values) ? shape.values : undefined;
+  return "values" in shape ? shape.values : undefined;
 }
 
 function joinScalars(
@@ -81,7 +81,7 @@ function joinScalars(
     return limited ? { type: wide, [ATTRIBUTES.values]: all } : wide;
   }
   if (limited) return { type: "string", [ATTRIBUTES.values]: all };
-  const plain = group.some((type, index) => kinds[index] === "string" && values[index] === undefined);
+  const plain = kinds.some((each, index) => each === "string" && values[index] === undefined);
   return plain && !kinds.includes("bytes") ? "string" : undefined;
 }
 
