@@ -31,13 +31,13 @@ export async function startRegistry(options: RegistryOptions): Promise<RegistryS
       "-XX:TieredStopAtLevel=1",
       `-Dquarkus.http.host=${LOOPBACK}`,
       `-Dquarkus.http.port=${options.port}`,
+      // Its default is memory only: after a restart no schema could be found by the ids in the topics.
+      `-DREGISTRY_DATASOURCE_URL=jdbc:h2:file:${join(options.directory, "data")};WRITE_DELAY=0`,
       "-Dquarkus.datasource.jdbc.initial-size=2",
       "-Dquarkus.datasource.jdbc.min-size=2",
       "-jar",
       join(options.home, "apicurio-registry-app-2.6.13.Final-runner.jar"),
     ],
-    // Its default is memory only: after a restart no schema could be found by the ids in the topics.
-    env: { REGISTRY_DATASOURCE_URL: `jdbc:h2:file:${join(options.directory, "data")};WRITE_DELAY=0` },
     cwd: options.directory,
     logFile: join(options.directory, "registry.log"),
     isReady: async () => (await fetch(`${url}/subjects`, { signal: AbortSignal.timeout(2000) })).ok,

@@ -14,8 +14,6 @@ export interface ServerSpec {
   readonly name: string;
   readonly command: string;
   readonly args: readonly string[];
-  /** Added to the environment of this process. */
-  readonly env?: Readonly<Record<string, string>>;
   readonly cwd: string;
   /** The system user to run as; this process must be root then. */
   readonly user?: { readonly uid: number; readonly gid: number };
@@ -127,7 +125,6 @@ export class ServerProcess {
     const log = openSync(spec.logFile, "a");
     const child = spawn(spec.command, spec.args, {
       cwd: spec.cwd,
-      env: { ...process.env, ...spec.env },
       // Its own group: a Ctrl-C in the terminal is for this process, which then stops its servers in order.
       detached: true,
       stdio: ["ignore", log, log],
