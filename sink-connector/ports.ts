@@ -128,3 +128,17 @@ export interface DeadLetter {
   readonly event: SinkEvent;
   readonly failure: EventFailure;
 }
+
+/** One call of a batch made the transaction fail; nothing of the batch was applied. */
+export class CallFailed extends Error {
+  /** Index into the batch's events, and into that event's calls. */
+  readonly eventIndex: number;
+  readonly callIndex: number;
+
+  constructor(eventIndex: number, callIndex: number, cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+    this.name = "CallFailed";
+    this.eventIndex = eventIndex;
+    this.callIndex = callIndex;
+  }
+}

@@ -20,8 +20,8 @@ export const APPLY_CALL =
 
 /**
  * The text of the function that applies a batch in one round trip: it moves the guarded progress, then runs each
- * call's statement as the team wrote it, its placeholders replaced by elements of one array of texts, cast where
- * they are used. Names begin with `_rejot_` and columns win over variables, so that no name can collide.
+ * call's statement as the team wrote it, with variables for its placeholders, which take their values from one array
+ * of texts. Names begin with `_rejot_` and columns win over variables, so that no name can collide.
  */
 export function applyFunctionSql(statements: readonly FunctionStatement[]): string {
   const branches = statements.map(branch);
@@ -34,6 +34,7 @@ export function applyFunctionSql(statements: readonly FunctionStatement[]): stri
 #variable_conflict use_column
 DECLARE
   _rejot_at int := 0; _rejot_base int := 0; _rejot_moved int; _rejot_call int; _rejot_row record;
+  ${statements.map(declarations).join("\n  ")}
 BEGIN
   ${moveProgressSql({
     group: "_rejot_group",
@@ -76,21 +77,34 @@ export function moveProgressSql(names: {
   return `UPDATE rejot.progress AS _rejot_p
     SET next_offset = _rejot_m.next_offset, position = coalesce(_rejot_m.pos, _rejot_p.position),
         updated_at = pg_catalog.clock_timestamp()
-    FROM pg_catalog.unnest(${names.topics}, ${names.partitions}, ${names.expected}, ${names.next}, ${names.positions})
+    FROM unnest(${names.topics}, ${names.partitions}, ${names.expected}, ${names.next}, ${names.positions})
       AS _rejot_m(topic, part, expected, next_offset, pos)
     WHERE _rejot_p.consumer_group = ${names.group} AND _rejot_p.topic = _rejot_m.topic
       AND _rejot_p.partition = _rejot_m.part AND _rejot_p.next_offset = _rejot_m.expected`;
 }
 
-function branch({ template, castTypes }: FunctionStatement): string {
+/** A statement with what comes before and after it; its parameters are variables, so that each is cast once. */
+function branch({ template, castTypes }: FunctionStatement, statement: number): string {
   const names = template.names;
-  const sql = template.render((name) => {
-    const type = castTypes.get(name) ?? "text";
-    return `((_rejot_values[_rejot_base + ${names.indexOf(name) + 1}])::${type})`;
-  });
-  // The line break ends a comment that the statement may end with.
+  const sql = template.render((name) => `(${variable(statement, names.indexOf(name))})`);
+  const assignments = names.map(
+    (name, i) =>
+      `${variable(statement, i)} := (_rejot_values[_rejot_base + ${i + 1}])::${castTypes.get(name) ?? "text"};`,
+  );
+  // The line breaks end a comment that the statement may end with.
   const run = returnsRows(template) ? `FOR _rejot_row IN\n${sql}\n LOOP END LOOP;` : `${sql}\n;`;
-  return names.length === 0 ? run : `${run}\n_rejot_base := _rejot_base + ${names.length};`;
+  const advance = names.length === 0 ? [] : [`_rejot_base := _rejot_base + ${names.length};`];
+  return [...assignments, ...advance, run].join("\n");
+}
+
+function declarations({ template, castTypes }: FunctionStatement, statement: number): string {
+  return template.names
+    .map((name, i) => `${variable(statement, i)} ${castTypes.get(name) ?? "text"};`)
+    .join(" ");
+}
+
+function variable(statement: number, index: number): string {
+  return `_rejot_v${statement}_${index + 1}`;
 }
 
 function caseOf(branches: readonly string[]): string {

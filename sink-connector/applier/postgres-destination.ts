@@ -1,0 +1,109 @@
+import { isRetryable, RejotError } from "../../shared/errors/error.ts";
+import { retry } from "../../shared/lifecycle/backoff.ts";
+import { isTransientPostgresError, postgresError, sqlState } from "../../shared/postgres/client.ts";
+import type { Destination, EventBatch, PartitionBounds, PartitionProgress, WriteOutcome } from "../ports.ts";
+import type { StatementTypes } from "./postgres-parameters.ts";
+import { type ApplyMode, PostgresSession, type SessionOptions } from "./postgres-session.ts";
+
+/** What the destination tells its owner about trouble that it works on by itself. */
+export interface TroubleListener {
+  /** Told before each further attempt. */
+  onRetry(error: unknown): void;
+  /** Told when an attempt after trouble has succeeded. */
+  onRecovery(): void;
+}
+
+/** Errors after which the connection is as good as before. */
+const CONNECTION_KEPT = new Set(["40001", "40P01", "55P03", "57014"]);
+
+/** The port over sessions: connects again when a connection is lost, and repeats what was not answered. */
+export class PostgresDestination implements Destination {
+  readonly #options: SessionOptions;
+  readonly #listener: TroubleListener;
+  readonly #signal: AbortSignal;
+  #session: PostgresSession | undefined;
+  #fingerprint: string | undefined;
+
+  constructor(options: SessionOptions, listener: TroubleListener, signal: AbortSignal) {
+    this.#options = options;
+    this.#listener = listener;
+    this.#signal = signal;
+  }
+
+  /** Connects. Resolves with what the server says of the statements; throws what no retry can mend. */
+  open(): Promise<{ types: readonly StatementTypes[]; mode: ApplyMode }> {
+    return this.#attempt(async ({ types, mode }) => ({ types, mode }));
+  }
+
+  progress(partitions: readonly PartitionBounds[]): Promise<PartitionProgress[]> {
+    return this.#attempt((session) => session.progress(partitions));
+  }
+
+  /**
+   * A batch whose outcome is unknown is simply written again: if it was committed, its progress has moved and the
+   * answer is "stale".
+   */
+  write(batch: EventBatch): Promise<WriteOutcome> {
+    return this.#attempt((session) => session.write(batch));
+  }
+
+  async close(): Promise<void> {
+    await this.#session?.close();
+    this.#session = undefined;
+  }
+
+  async #attempt<T>(work: (session: PostgresSession) => Promise<T>): Promise<T> {
+    let troubled = false;
+    const result = await retry(
+      async () => {
+        try {
+          return await work(await this.#connected());
+        } catch (error) {
+          await this.#dropUnlessKept(error);
+          throw error;
+        }
+      },
+      {
+        signal: this.#signal,
+        retryable: isMendable,
+        onRetry: (error) => {
+          troubled = true;
+          this.#listener.onRetry(error instanceof RejotError ? error : postgresError(error, this.#server));
+        },
+      },
+    );
+    if (troubled) this.#listener.onRecovery();
+    return result;
+  }
+
+  async #connected(): Promise<PostgresSession> {
+    if (this.#session !== undefined) return this.#session;
+    const session = await PostgresSession.open(this.#options);
+    if (this.#fingerprint !== undefined && this.#fingerprint !== session.fingerprint) {
+      await session.close();
+      throw new RejotError("SINK_DESTINATION_CHANGED", { detail: this.#server });
+    }
+    this.#fingerprint = session.fingerprint;
+    this.#session = session;
+    return session;
+  }
+
+  async #dropUnlessKept(error: unknown): Promise<void> {
+    if (!isMendable(error) || CONNECTION_KEPT.has(sqlState(error) ?? "")) return;
+    const session = this.#session;
+    this.#session = undefined;
+    await session?.close();
+  }
+
+  get #server(): string {
+    const { host, port, database } = this.#options.connection;
+    return `${host}:${port ?? 5432}/${database}`;
+  }
+}
+
+/** Values already bound do not fit changed types, so that error has to reach whoever bound them. */
+function isMendable(error: unknown): boolean {
+  if (error instanceof RejotError) return isRetryable(error) && error.code !== "SINK_DESTINATION_CHANGED";
+  if (error instanceof TypeError || error instanceof RangeError) return false;
+  return isTransientPostgresError(error);
+}

@@ -1,0 +1,223 @@
+import type pg from "pg";
+import { describeError, RejotError } from "../../shared/errors/error.ts";
+import type { PostgresConnection } from "../../shared/manifest/schema.ts";
+import type { Logger } from "../../shared/observability/logger.ts";
+import { connectPostgres, isTransientPostgresError, sqlState } from "../../shared/postgres/client.ts";
+import {
+  CallFailed,
+  type EventBatch,
+  type PartitionBounds,
+  type PartitionProgress,
+  type WriteOutcome,
+} from "../ports.ts";
+import {
+  APPLY_CALL,
+  applyFunctionSql,
+  failedCall,
+  moveProgressSql,
+  STALE_PROGRESS_STATE,
+} from "./apply-function.ts";
+import { describeStatements, type StatementTypes } from "./postgres-parameters.ts";
+import { ensureProgressTable, readProgress } from "./postgres-progress.ts";
+import { parameterNumber, type SinkStatement } from "./statements.ts";
+import { integerArrayLiteral, textArrayLiteral } from "./text-array.ts";
+
+/** What a session with a destination is made from. */
+export interface SessionOptions {
+  readonly connection: PostgresConnection;
+  readonly group: string;
+  readonly statements: readonly SinkStatement[];
+  readonly lockTimeoutMs: number;
+  readonly applyTimeoutMs: number;
+  readonly logger: Logger;
+}
+
+/** How batches are applied: by one function call, or statement by statement where functions are not allowed. */
+export type ApplyMode = "function" | "statements";
+
+const MOVE_BY_PARAMETERS = moveProgressSql({
+  group: "$1::text",
+  topics: "$2::text[]",
+  partitions: "$3::int[]",
+  expected: "$4::bigint[]",
+  next: "$5::bigint[]",
+  positions: "$6::text[]",
+});
+
+/** One connection to a destination, with everything prepared that lives as long as the connection. */
+export class PostgresSession {
+  readonly mode: ApplyMode;
+  readonly types: readonly StatementTypes[];
+  readonly #client: pg.Client;
+  readonly #options: SessionOptions;
+  #notedCall: number | undefined;
+
+  private constructor(
+    client: pg.Client,
+    options: SessionOptions,
+    types: readonly StatementTypes[],
+    mode: ApplyMode,
+  ) {
+    this.#client = client;
+    this.#options = options;
+    this.types = types;
+    this.mode = mode;
+    client.on("notice", (notice) => {
+      this.#notedCall = failedCall(notice.message ?? "") ?? this.#notedCall;
+    });
+  }
+
+  /** Connects and prepares. Throws POSTGRES_*, SINK_PROGRESS_DENIED, SINK_SQL_REJECTED, or a transient error. */
+  static async open(options: SessionOptions): Promise<PostgresSession> {
+    const { connection, statements } = options;
+    const client = await connectPostgres(connection, {
+      applicationName: options.group,
+      settings: { lock_timeout: String(options.lockTimeoutMs) },
+    });
+    try {
+      await ensureProgressTable(client, connection.user);
+      const types = await describeStatements(client, statements);
+      const mode = await createFunction(client, options, types);
+      return new PostgresSession(client, options, types, mode);
+    } catch (error) {
+      await client.end().catch(() => {});
+      throw error;
+    }
+  }
+
+  /** The parameter types in one text: bound values stay valid as long as it stays the same. */
+  get fingerprint(): string {
+    return JSON.stringify(
+      this.types.map(({ types }) => [...types].map(([name, t]) => [name, t.oid, t.name])),
+    );
+  }
+
+  progress(partitions: readonly PartitionBounds[]): Promise<PartitionProgress[]> {
+    return readProgress(this.#client, this.#options.group, partitions);
+  }
+
+  /** Applies a batch in one transaction; see the port for what a throw means. */
+  write(batch: EventBatch): Promise<WriteOutcome> {
+    return this.mode === "function" ? this.#writeByFunction(batch) : this.#writeByStatements(batch);
+  }
+
+  /** Closes the connection, at once if a query is still running. Never throws. */
+  async close(): Promise<void> {
+    await this.#client.end().catch(() => {});
+  }
+
+  async #writeByFunction(batch: EventBatch): Promise<WriteOutcome> {
+    const calls: number[] = [];
+    const values: (string | null)[] = [];
+    for (const event of batch.events) {
+      for (const call of event.calls) {
+        calls.push(call.statement);
+        for (const value of call.values) values.push(value);
+      }
+    }
+    this.#notedCall = undefined;
+    try {
+      await this.#query("rejot_apply", APPLY_CALL, [
+        ...this.#moveParameters(batch),
+        integerArrayLiteral(calls),
+        textArrayLiteral(values),
+      ]);
+      return "applied";
+    } catch (error) {
+      if (sqlState(error) === STALE_PROGRESS_STATE) return "stale";
+      if (this.#notedCall === undefined || isTransientPostgresError(error)) throw error;
+      throw callFailed(batch, this.#notedCall, error);
+    }
+  }
+
+  async #writeByStatements(batch: EventBatch): Promise<WriteOutcome> {
+    await this.#query(undefined, "BEGIN");
+    try {
+      const moved = await this.#query("rejot_move", MOVE_BY_PARAMETERS, this.#moveParameters(batch));
+      if (moved.rowCount !== batch.moves.length) {
+        await this.#query(undefined, "ROLLBACK");
+        return "stale";
+      }
+      for (const [eventIndex, event] of batch.events.entries()) {
+        for (const [callIndex, call] of event.calls.entries()) {
+          await this.#runCall(call.statement, call.values).catch((error: unknown) => {
+            throw isTransientPostgresError(error) ? error : new CallFailed(eventIndex, callIndex, error);
+          });
+        }
+      }
+      await this.#query(undefined, "COMMIT");
+      return "applied";
+    } catch (error) {
+      await this.#query(undefined, "ROLLBACK").catch(() => {});
+      throw error;
+    }
+  }
+
+  async #runCall(statement: number, values: readonly (string | null)[]): Promise<void> {
+    const template = this.#options.statements[statement]?.template;
+    if (template === undefined) throw new RejotError("INTERNAL_ERROR", { detail: `statement ${statement}` });
+    const inOrder: (string | null)[] = [];
+    for (const [i, name] of template.names.entries())
+      inOrder[parameterNumber(template, name) - 1] = values[i] ?? null;
+    await this.#query(`rejot_call_${statement}`, template.numbered, inOrder);
+  }
+
+  #moveParameters({ moves }: EventBatch): string[] {
+    return [
+      this.#options.group,
+      textArrayLiteral(moves.map((m) => m.topic)),
+      integerArrayLiteral(moves.map((m) => m.partition)),
+      integerArrayLiteral(moves.map((m) => m.expectedOffset)),
+      integerArrayLiteral(moves.map((m) => m.nextOffset)),
+      textArrayLiteral(moves.map((m) => m.position)),
+    ];
+  }
+
+  #query(name: string | undefined, text: string, values: (string | null)[] = []): Promise<pg.QueryResult> {
+    return this.#client.query({
+      ...(name === undefined ? {} : { name }),
+      text,
+      values,
+      // node-pg gives up on an answer that never comes, such as from a host that is gone without a word.
+      query_timeout: this.#options.applyTimeoutMs,
+    } as pg.QueryConfig);
+  }
+}
+
+function callFailed(batch: EventBatch, flatIndex: number, cause: unknown): CallFailed {
+  let before = 0;
+  for (const [eventIndex, event] of batch.events.entries()) {
+    if (flatIndex < before + event.calls.length) return new CallFailed(eventIndex, flatIndex - before, cause);
+    before += event.calls.length;
+  }
+  throw new RejotError("INTERNAL_ERROR", { detail: `call ${flatIndex} of ${before}`, cause });
+}
+
+async function createFunction(
+  client: pg.Client,
+  { connection, statements, logger }: SessionOptions,
+  types: readonly StatementTypes[],
+): Promise<ApplyMode> {
+  const parts = statements.map(({ template }, i) => ({
+    template,
+    castTypes: types[i]?.castTypes ?? new Map<string, string>(),
+  }));
+  try {
+    await client.query(applyFunctionSql(parts));
+    return "function";
+  } catch (cause) {
+    if (isTransientPostgresError(cause)) throw cause;
+    const grant = `GRANT TEMPORARY ON DATABASE ${quoted(connection.database)} TO ${quoted(connection.user)};`;
+    const warning = new RejotError("SINK_TEMP_DENIED", {
+      detail: `${connection.database}: ${(cause as Error).message}`,
+      hint: `As an owner of the database run: ${grant} Then restart the sink.`,
+      cause,
+    });
+    logger.warn({ code: warning.code }, describeError(warning));
+    return "statements";
+  }
+}
+
+function quoted(identifier: string): string {
+  return `"${identifier.replaceAll('"', '""')}"`;
+}
