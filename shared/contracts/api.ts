@@ -9,12 +9,11 @@ import {
 } from "../manifest/schema.ts";
 import { describeZodIssues } from "../manifest/zod-issues.ts";
 import { recordSchema } from "./created-schemas.ts";
-import { outputSchemaOf } from "./zod-types.ts";
+import { type JsonSchema, outputSchemaOf } from "./zod-types.ts";
 
-export type { ConsumerSchema, PublicSchema, Transformation };
+export { bytes, date, decimal, int64, json, time, timestamp } from "./zod-types.ts";
 
-/** JSON Schema (draft 7) of a published object, for those who do not use zod. */
-export type JsonSchema = Record<string, unknown>;
+export type { ConsumerSchema, JsonSchema, PublicSchema, Transformation };
 
 /** What a public schema is made of; see docs/manifest.md for every key. */
 export interface PublicSchemaOptions {
@@ -38,8 +37,8 @@ export interface ConsumerSchemaOptions {
 
 /**
  * Defines what a service publishes. `rejot-kafka collect` finds it, exported or not.
- * Throws SCHEMA_INVALID naming every place that is wrong, or TYPE_NOT_SUPPORTED for a zod type without a form
- * in Avro.
+ * Throws SCHEMA_INVALID naming every place that is wrong, or SCHEMA_NOT_MAPPABLE for a zod type without
+ * counterpart in Avro.
  */
 export function createPublicSchema(name: string, options: PublicSchemaOptions): PublicSchema {
   const { source, outputSchema, key, config, version } = options;

@@ -91,7 +91,7 @@ async function manifestFileAt(path: string): Promise<string> {
 async function expandWorkspace(pattern: string, manifestFile: string): Promise<string[]> {
   const folder = dirname(manifestFile);
   const found: string[] = [];
-  const options = { cwd: folder, exclude: (name: string) => name === "node_modules" || name === ".git" };
+  const options = { cwd: folder, exclude: ["**/node_modules/**", "**/.git/**"] };
   for await (const match of glob(pattern, options)) found.push(resolve(folder, match));
   if (found.length === 0) {
     throw new RejotError("MANIFEST_NOT_FOUND", {

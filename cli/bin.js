@@ -1,0 +1,59 @@
+#!/usr/bin/env node
+// Plain JavaScript that runs on any Node from 20 on, and goes on with one that can do the rest.
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const compiled = join(here, "..", "dist", "cli", "main.js");
+const sources = join(here, "main.ts");
+const main = here.includes(`${join("/", "node_modules", "/")}`) || !existsSync(sources) ? compiled : sources;
+
+/** Type stripping without a flag, registerHooks: what schema files and the sources need. */
+function isNewEnough([major = 0, minor = 0]) {
+  return major > 22 || (major === 22 && minor >= 18);
+}
+
+function versionOf(node) {
+  const result = spawnSync(node, ["-p", "process.versions.node"], { encoding: "utf8" });
+  return result.status === 0 ? result.stdout.trim().split(".").map(Number) : [];
+}
+
+/** A newer Node beside us (npm package `node`), or one that npx fetches once into its cache. */
+function findNode() {
+  try {
+    const packageFile = createRequire(import.meta.url).resolve("node/package.json");
+    const node = join(dirname(packageFile), "bin", "node");
+    if (isNewEnough(versionOf(node))) return node;
+  } catch {
+    // Not installed: npx has to help.
+  }
+  console.error(
+    `rejot-kafka needs Node 22.18 or newer, this is ${process.versions.node}: asking npx for Node 24`,
+  );
+  const args = ["--yes", "--package=node@24", "--", "node", "-p", "process.execPath"];
+  const result = spawnSync("npx", args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+  const node = result.stdout?.trim().split("\n").at(-1) ?? "";
+  return result.status === 0 && isNewEnough(versionOf(node)) ? node : undefined;
+}
+
+if (isNewEnough(process.versions.node.split(".").map(Number))) {
+  await import(main);
+} else {
+  const node = findNode();
+  if (node === undefined) {
+    console.error("NODE_TOO_OLD: no newer Node could be found or fetched");
+    console.error("  hint: Install Node 24, or `npm install node@24` beside rejot-kafka.");
+    process.exit(1);
+  }
+  const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: "inherit" });
+  // A terminal signals the whole group; a supervisor only us. The child decides when to end, and we follow.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  child.on("exit", (code, signal) => {
+    if (signal === null) process.exit(code ?? 1);
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}

@@ -1,0 +1,85 @@
+import { dirname, relative, sep } from "node:path";
+import { type Diagnostic, diagnostic } from "../shared/manifest/diagnostic.ts";
+import { displayPath } from "../shared/manifest/load.ts";
+import type { ConsumerSchema, Manifest, PublicSchema } from "../shared/manifest/schema.ts";
+import { type CollectedSchemas, placeOf } from "./schema-files.ts";
+
+/** A manifest with the collected schemas in it, and what changed. */
+export interface MergedManifest {
+  readonly manifest: Manifest;
+  readonly publicSchemas: readonly PublicSchema[];
+  readonly consumerSchemas: readonly ConsumerSchema[];
+  /** Names of schemas whose file no longer creates them. */
+  readonly removed: readonly string[];
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/**
+ * Puts collected schemas into a manifest. A collected file says all about the schemas it defines: what it no longer
+ * creates is removed; schemas of other files stay. The result is in the order of names and versions, so that the
+ * same code gives the same bytes.
+ */
+export function mergeSchemas(
+  manifest: Manifest,
+  manifestFile: string,
+  collected: CollectedSchemas,
+): MergedManifest {
+  const folder = dirname(manifestFile);
+  const name = (file: string) => relative(folder, file).split(sep).join("/");
+  const collectedNames = new Set([...collected.files].map(name));
+  const diagnostics: Diagnostic[] = [];
+  const publicSchemas = new Map<string, PublicSchema>();
+  const consumerSchemas = new Map<string, ConsumerSchema>();
+  for (const created of collected.schemas) {
+    const place = placeOf(created, collected.files);
+    const definition = place === undefined ? {} : { definitionFile: name(place.file) };
+    const location = place === undefined ? "(unknown file)" : `${displayPath(place.file)}:${place.line}`;
+    if (created.kind === "public") {
+      const id = publicId(created.schema);
+      if (publicSchemas.has(id))
+        diagnostics.push(diagnostic("DUPLICATE_PUBLIC_SCHEMA", "error", location, id));
+      publicSchemas.set(id, inOrder(created.schema, definition));
+    } else {
+      const id = created.schema.name;
+      if (consumerSchemas.has(id)) {
+        diagnostics.push(diagnostic("DUPLICATE_CONSUMER_SCHEMA", "error", location, `"${id}"`));
+      }
+      consumerSchemas.set(id, inOrder(created.schema, definition));
+    }
+  }
+  const gone = (schema: PublicSchema | ConsumerSchema) =>
+    schema.definitionFile !== undefined && collectedNames.has(schema.definitionFile);
+  const oldPublic = (manifest.publicSchemas ?? []).filter((s) => !publicSchemas.has(publicId(s)));
+  const oldConsumer = (manifest.consumerSchemas ?? []).filter((s) => !consumerSchemas.has(s.name));
+  return {
+    manifest: {
+      ...manifest,
+      publicSchemas: sorted([...oldPublic.filter((s) => !gone(s)), ...publicSchemas.values()], publicId),
+      consumerSchemas: sorted(
+        [...oldConsumer.filter((s) => !gone(s)), ...consumerSchemas.values()],
+        (s) => s.name,
+      ),
+    },
+    publicSchemas: sorted([...publicSchemas.values()], publicId),
+    consumerSchemas: sorted([...consumerSchemas.values()], (s) => s.name),
+    removed: [...oldPublic.filter(gone).map(publicId), ...oldConsumer.filter(gone).map((s) => `"${s.name}"`)],
+    diagnostics,
+  };
+}
+
+function publicId(schema: PublicSchema): string {
+  return `"${schema.name}" v${schema.version.major}`;
+}
+
+/** The definition file stands before the SQL, where a reader of the manifest looks for it. */
+function inOrder<T extends PublicSchema | ConsumerSchema>(
+  schema: T,
+  definition: { definitionFile?: string },
+): T {
+  const { config, ...rest } = schema;
+  return { ...rest, ...definition, config } as T;
+}
+
+function sorted<T>(items: T[], id: (item: T) => string): T[] {
+  return items.toSorted((a, b) => (id(a) < id(b) ? -1 : id(a) > id(b) ? 1 : 0));
+}

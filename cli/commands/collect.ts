@@ -1,0 +1,82 @@
+import type { Command } from "commander";
+import { describeError, RejotError } from "../../shared/errors/error.ts";
+import type { Diagnostic } from "../../shared/manifest/diagnostic.ts";
+import { displayPath, type LoadedManifest, loadManifests } from "../../shared/manifest/load.ts";
+import { checkWorkspace } from "../../shared/manifest/workspace.ts";
+import { checkStatements } from "../check/static-check.ts";
+import { type MergedManifest, mergeSchemas } from "../collect-merge.ts";
+import { type CliContext, Exit } from "../context.ts";
+import { addManifestOption, findManifest, manifestText, writeManifest } from "../manifest-file.ts";
+import { bySeverity, formatDiagnostic, plural, summarize } from "../report.ts";
+import { expandFiles, runSchemaFiles } from "../schema-files.ts";
+
+interface CollectFlags {
+  manifest?: string;
+  check?: boolean;
+  print?: boolean;
+  write?: boolean;
+}
+
+/** `collect`: takes the schemas that code defines into the manifest. */
+export function addCollect(parent: Command, context: CliContext): void {
+  addManifestOption(parent.command("collect <files...>"))
+    .description("run schema files (or those in folders and globs) and take their schemas into the manifest")
+    .option("--check", "check the schemas; with errors the exit code is 1 and nothing is written")
+    .option("--print", "print the collected schemas as JSON")
+    .option("--write", "write the schemas into the manifest")
+    .action((files: string[], flags: CollectFlags) => collect(files, flags, context));
+}
+
+async function collect(args: string[], flags: CollectFlags, context: CliContext): Promise<void> {
+  const manifestFile = await findManifest(flags.manifest);
+  const loaded = await loadManifests([manifestFile]);
+  const target = loaded[0] as LoadedManifest;
+  const collected = await runSchemaFiles(await expandFiles(args));
+  const merged = mergeSchemas(target.manifest, target.path, collected);
+  const problems = [...collected.diagnostics, ...merged.diagnostics];
+  if (problems.length === 0 && collected.schemas.length === 0) {
+    throw new RejotError("NO_SCHEMAS_FOUND", { detail: args.join(", ") });
+  }
+  if (flags.check) problems.push(...(await checkMerged(merged, loaded)));
+
+  if (flags.print) context.print(JSON.stringify(pick(merged), null, 2));
+  for (const d of bySeverity(problems)) context.warn(formatDiagnostic(d));
+  context.warn(summary(merged, flags.check === true, problems));
+  if (problems.some((d) => d.severity === "error")) {
+    if (flags.write)
+      context.warn(describeError(new RejotError("CHECK_FAILED", { detail: "nothing was written" })));
+    throw new Exit(1);
+  }
+  if (flags.write) await write(merged, target, context);
+  else if (!flags.print && !flags.check) context.warn("nothing was written: add --write");
+}
+
+async function checkMerged(merged: MergedManifest, loaded: readonly LoadedManifest[]): Promise<Diagnostic[]> {
+  const target = { path: loaded[0]?.path ?? "", manifest: merged.manifest };
+  const workspace = [target, ...loaded.slice(1)];
+  const { diagnostics, publicSchemas } = await checkWorkspace(workspace);
+  return [...diagnostics, ...(await checkStatements(target, publicSchemas))];
+}
+
+function pick({ publicSchemas, consumerSchemas }: MergedManifest): object {
+  return { publicSchemas, consumerSchemas };
+}
+
+async function write(merged: MergedManifest, target: LoadedManifest, context: CliContext): Promise<void> {
+  const file = displayPath(target.path);
+  if (manifestText(merged.manifest) === manifestText(target.manifest)) {
+    context.warn(`${file} is up to date`);
+    return;
+  }
+  await writeManifest(target.path, merged.manifest);
+  context.warn(`wrote ${file}`);
+}
+
+function summary(merged: MergedManifest, checked: boolean, problems: readonly Diagnostic[]): string {
+  const counts = [
+    plural(merged.publicSchemas.length, "public schema"),
+    plural(merged.consumerSchemas.length, "consumer schema"),
+  ].join(", ");
+  const removed = merged.removed.length === 0 ? "" : `; no longer defined: ${merged.removed.join(", ")}`;
+  return `collected ${counts}${removed}${checked ? `; checked: ${summarize(problems)}` : ""}`;
+}

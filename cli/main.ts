@@ -1,0 +1,21 @@
+import { runCli } from "./program.ts";
+
+// Node warns about files whose package.json has no "type" and about type stripping: nothing a user must act on.
+process.removeAllListeners("warning");
+process.on("warning", (warning) => {
+  const silent = "code" in warning && warning.code === "MODULE_TYPELESS_PACKAGE_JSON";
+  if (!silent && warning.name !== "ExperimentalWarning") console.error(`warning: ${warning.message}`);
+});
+// A reader that closes the pipe early (head) has what it wanted.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
+
+const exitCode = await runCli(process.argv.slice(2), {
+  env: process.env,
+  print: (text) => process.stdout.write(`${text}\n`),
+  warn: (text) => process.stderr.write(`${text}\n`),
+});
+// A collected file may have opened a connection; it must not keep the command from ending.
+process.stdout.write("", () => process.exit(exitCode));

@@ -1,0 +1,84 @@
+import { existsSync, readFileSync } from "node:fs";
+import module from "node:module";
+import { fileURLToPath } from "node:url";
+import { moduleUrl } from "./package-files.ts";
+
+/** Names under which schema files may know our functions: ours, and ReJot's, so that its files run unchanged. */
+const API_NAMES = /^(rejot-kafka|@rejot-dev\/contract(\/.+)?|@rejot-dev\/adapter-postgres(\/.+)?)$/;
+/** Packages a schema file may use without having them installed beside it. */
+const BORROWED_NAMES = /^zod(\/.+)?$/;
+const OWN_FOLDERS = /^(cli|shared|source-connector|sink-connector)\//;
+const TYPESCRIPT = /\.[mc]?ts$/;
+
+let loadedFiles: Set<string> | undefined;
+
+/**
+ * Lets schema files be imported as they are: our own name leads to this very package (its list of created schemas
+ * is the one `collect` reads), zod is lent when it is not installed, relative imports may leave out the extension
+ * or say `.js` for `.ts`, and TypeScript that Node refuses to strip (enums, files in node_modules) is transformed.
+ * Returns the set of files loaded through it, which grows with every import.
+ */
+export function installSchemaModuleHooks(): ReadonlySet<string> {
+  if (loadedFiles !== undefined) return loadedFiles;
+  const files = new Set<string>();
+  loadedFiles = files;
+  const api = moduleUrl("shared/contracts/api.ts");
+  const own = api.slice(0, -"shared/contracts/api.ts".length);
+  module.registerHooks({
+    resolve(specifier, context, nextResolve) {
+      if (API_NAMES.test(specifier)) return { url: api, shortCircuit: true };
+      try {
+        return nextResolve(specifier, context);
+      } catch (error) {
+        if (!isNotFound(error)) throw error;
+        if (BORROWED_NAMES.test(specifier)) return nextResolve(specifier, { ...context, parentURL: api });
+        const sibling = context.parentURL === undefined ? undefined : siblingOf(specifier, context.parentURL);
+        if (sibling === undefined) throw error;
+        return nextResolve(sibling, context);
+      }
+    },
+    load(url, context, nextLoad) {
+      const isOurs = url.startsWith(own) && OWN_FOLDERS.test(url.slice(own.length));
+      if (!url.startsWith("file:") || isOurs || url.includes("/node_modules/")) return nextLoad(url, context);
+      files.add(fileURLToPath(url));
+      return TYPESCRIPT.test(new URL(url).pathname)
+        ? loadTypeScript(url, context.format)
+        : nextLoad(url, context);
+    },
+  });
+  return files;
+}
+
+function isNotFound(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException).code;
+  return (
+    code === "ERR_MODULE_NOT_FOUND" || code === "ERR_UNSUPPORTED_DIR_IMPORT" || code === "MODULE_NOT_FOUND"
+  );
+}
+
+function siblingOf(specifier: string, parentUrl: string): string | undefined {
+  if (!/^\.{1,2}(\/|$)/.test(specifier)) return undefined;
+  const candidates = [
+    `${specifier}.ts`,
+    `${specifier}/index.ts`,
+    specifier.replace(/\.([mc]?)js$/, ".$1ts"),
+    `${specifier}.js`,
+  ];
+  return candidates.find((c) => c !== specifier && existsSync(fileURLToPath(new URL(c, parentUrl))));
+}
+
+function loadTypeScript(url: string, format: string | null | undefined): module.LoadFnOutput {
+  const source = readFileSync(fileURLToPath(url), "utf8");
+  const isModule = format == null ? /^\s*(import|export)\b/m.test(source) : format.startsWith("module");
+  return { format: isModule ? "module" : "commonjs", source: strip(source), shortCircuit: true };
+}
+
+function strip(source: string): string {
+  try {
+    return module.stripTypeScriptTypes(source);
+  } catch (error) {
+    // Enums and the like have to be rewritten, which moves lines: only where there is no other way.
+    if ((error as NodeJS.ErrnoException).code !== "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX") throw error;
+    return module.stripTypeScriptTypes(source, { mode: "transform" });
+  }
+}
