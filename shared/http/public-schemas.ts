@@ -1,15 +1,8 @@
-import type { PublicSchema } from "../manifest/schema.ts";
-
-/** A public schema that a connector publishes or consumes, with the topic that holds its events. */
-export interface ServedPublicSchema {
-  readonly manifestSlug: string;
-  readonly topic: string;
-  readonly publicSchema: PublicSchema;
-}
+import type { ResolvedPublicSchema } from "../manifest/workspace.ts";
 
 /** An element of GET /public-schemas: ReJot's fields, then ours. */
-export function publicSchemaJson({ manifestSlug, topic, publicSchema }: ServedPublicSchema): unknown {
-  const { name, source, version, outputSchema, key, config } = publicSchema;
+export function publicSchemaJson({ manifestSlug, topic, schema, keyFields }: ResolvedPublicSchema): unknown {
+  const { name, source, version, outputSchema, config } = schema;
   const tables = [...new Set(config.transformations.map(({ table }) => table))];
   return {
     name,
@@ -19,6 +12,6 @@ export function publicSchemaJson({ manifestSlug, topic, publicSchema }: ServedPu
     outputSchema,
     manifestSlug,
     topic,
-    ...(key === undefined ? {} : { key }),
+    key: keyFields,
   };
 }

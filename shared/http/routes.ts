@@ -1,6 +1,7 @@
+import type { ResolvedPublicSchema } from "../manifest/workspace.ts";
 import { METRICS_CONTENT_TYPE, type Metrics } from "../observability/metrics.ts";
 import { type Answer, json, jsonStream } from "./answer.ts";
-import { publicSchemaJson, type ServedPublicSchema } from "./public-schemas.ts";
+import { publicSchemaJson } from "./public-schemas.ts";
 import { readJson } from "./read/json-stream.ts";
 import type { ReadPort } from "./read/port.ts";
 import { cursorJson, parseReadQuery } from "./read/query.ts";
@@ -11,7 +12,7 @@ export interface RouteSources {
   /** One connector, or several that share the process. */
   readonly status: () => ConnectorStatus | readonly ConnectorStatus[];
   readonly metrics: readonly Metrics[];
-  readonly publicSchemas: () => readonly ServedPublicSchema[];
+  readonly publicSchemas: () => readonly ResolvedPublicSchema[];
   readonly read: ReadPort;
 }
 

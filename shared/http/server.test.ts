@@ -33,6 +33,7 @@ function statusWith(...roles: UnitRole[]): ConnectorStatus {
 function readingNothing(): ReadPort {
   return {
     async *read() {},
+    close: async () => {},
     cursors: async () => [
       { schema: { manifestSlug: "accounts", name: "account", major: 1 }, transactionId: "0/16B3748" },
     ],

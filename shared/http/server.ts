@@ -45,7 +45,7 @@ const LATENCY_BUCKETS_S = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10];
 
 const logger = createLogger("http");
 
-/** Makes the HTTP server. Starting throws HTTP_LISTEN_FAILED or HTTP_TLS_INVALID. */
+/** Makes the HTTP server; it closes `read` when it stops. Starting throws HTTP_LISTEN_FAILED or HTTP_TLS_INVALID. */
 export function createHttpService(options: HttpOptions): HttpService {
   return new HttpServer(options);
 }
@@ -89,12 +89,14 @@ class HttpServer implements HttpService {
 
   async stop(): Promise<void> {
     const server = this.#server;
-    if (server === undefined || !server.listening) return;
-    this.#stopping = true;
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    const cutOff = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
-    await closed;
-    clearTimeout(cutOff);
+    if (server?.listening === true) {
+      this.#stopping = true;
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const cutOff = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+      await closed;
+      clearTimeout(cutOff);
+    }
+    await this.#options.read.close();
   }
 
   async #createServer(): Promise<Server> {

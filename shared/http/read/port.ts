@@ -62,4 +62,6 @@ export interface ReadPort {
   read(request: ReadRequest, signal: AbortSignal): AsyncIterable<ReadEvent>;
   /** The newest readable transaction of every public schema served. Throws READ_UNAVAILABLE. */
   cursors(signal: AbortSignal): Promise<SchemaCursor[]>;
+  /** Closes connections that it keeps. */
+  close(): Promise<void>;
 }

@@ -1,0 +1,264 @@
+import type { Kafka } from "kafkajs";
+import { RejotError } from "../errors/error.ts";
+import { retry } from "../lifecycle/backoff.ts";
+import {
+  type AbortedTransaction,
+  type CommittedRecord,
+  committedRecords,
+  type FetchedMessage,
+  offsetBehind,
+} from "./committed-records.ts";
+import { kafkaError } from "./kafka-client.ts";
+import { atLeast } from "./offsets.ts";
+
+/** What one fetch brought. */
+export interface FetchedPage {
+  readonly records: readonly CommittedRecord[];
+  /** Where the next fetch goes on; nothing between the offset asked for and this one is left out. */
+  readonly nextOffset: bigint;
+}
+
+/** The part of a partition that can be read: all of it is committed. */
+export interface PartitionBounds {
+  readonly topic: string;
+  readonly partition: number;
+  readonly start: bigint;
+  /** The last stable offset: the first that an open transaction may still own, or the end. */
+  readonly end: bigint;
+}
+
+/**
+ * Random-access, read_committed reads. No consumer group: nothing is committed, joined or left behind on the broker,
+ * and a read at an offset is one request. Calls may run side by side. All throw KAFKA_UNREACHABLE when Kafka does not
+ * answer in time, KAFKA_DENIED, and the signal's reason.
+ */
+export interface KafkaReader {
+  /** Start and end of every partition of the topics that exist; of others, none. */
+  bounds(topics: readonly string[], signal: AbortSignal): Promise<PartitionBounds[]>;
+  /**
+   * Committed records from an offset on, about `maxBytes` of them, at least one batch if there is one.
+   * The offset must be from `start` up to, but not including, `end` of the partition's bounds.
+   */
+  fetch(at: PartitionBounds, offset: bigint, maxBytes: number, signal: AbortSignal): Promise<FetchedPage>;
+  /** Closes the connections; a later call opens them again. */
+  close(): Promise<void>;
+}
+
+/** kafkajs' inner cluster object: what its consumers and producers themselves are built on. */
+interface Cluster {
+  readonly targetTopics: ReadonlySet<string>;
+  connect(): Promise<void>;
+  disconnect(): Promise<void>;
+  addTargetTopic(topic: string): Promise<void>;
+  refreshMetadataIfNecessary(): Promise<void>;
+  findTopicPartitionMetadata(topic: string): { partitionId: number; leader: number }[];
+  fetchTopicsOffset(
+    topics: { topic: string; partitions: { partition: number }[]; fromBeginning: boolean }[],
+  ): Promise<{ topic: string; partitions: { partition: number; offset: string }[] }[]>;
+  findBroker(which: { nodeId: number }): Promise<Broker>;
+}
+
+interface Broker {
+  fetch(request: object): Promise<{ responses: { partitions: PartitionResponse[] }[] }>;
+}
+
+interface PartitionResponse {
+  messages: FetchedMessage[];
+  abortedTransactions: AbortedTransaction[] | null;
+}
+
+const READ_COMMITTED = 1;
+/** A fetch below the end of the partition is answered at once; kafkajs gives up on it 100 ms after this. */
+const FETCH_WAIT_MS = 5_000;
+const METADATA_MAX_AGE_MS = 60_000;
+/** A topic that was not there is looked for again after this. */
+const MISSING_TOPIC_MS = 1_000;
+const IDLE_CLOSE_MS = 60_000;
+const ATTEMPTS = 6;
+/** Tried when a fetch brings no record at all, before the rest of the partition is taken as compacted away. */
+const WIDE_FETCH_BYTES = 16 * 1024 * 1024;
+
+/** Reads with the settings of a kafkajs instance. Connects at the first call, closes after a minute without one. */
+export function createKafkaReader(kafka: Kafka): KafkaReader {
+  return new Reader(() => createCluster(kafka));
+}
+
+/**
+ * kafkajs offers reading in consumer groups only. Its cluster object, which it keeps under a symbol, does the rest:
+ * connections, authentication, metadata, requests.
+ */
+function createCluster(kafka: Kafka): Cluster {
+  const symbol = Object.getOwnPropertySymbols(kafka).find(
+    ({ description }) => description === "private:Kafka:createCluster",
+  );
+  const create = symbol === undefined ? undefined : (kafka as unknown as Record<symbol, unknown>)[symbol];
+  if (typeof create !== "function") {
+    throw new RejotError("INTERNAL_ERROR", { detail: "this version of kafkajs has no cluster factory" });
+  }
+  return create({
+    metadataMaxAge: METADATA_MAX_AGE_MS,
+    allowAutoTopicCreation: false,
+    isolationLevel: READ_COMMITTED,
+  }) as Cluster;
+}
+
+class Reader implements KafkaReader {
+  readonly #create: () => Cluster;
+  readonly #missingUntilMs = new Map<string, number>();
+  #cluster: Promise<Cluster> | undefined;
+  #idle: NodeJS.Timeout | undefined;
+
+  constructor(create: () => Cluster) {
+    this.#create = create;
+  }
+
+  bounds(topics: readonly string[], signal: AbortSignal): Promise<PartitionBounds[]> {
+    return this.#attempt("reading offsets", signal, async (cluster) => {
+      const asked: { topic: string; partitions: { partition: number }[] }[] = [];
+      for (const topic of topics) {
+        const partitions = await this.#partitions(cluster, topic);
+        if (partitions.length > 0) asked.push({ topic, partitions });
+      }
+      if (asked.length === 0) return [];
+      const starts = await cluster.fetchTopicsOffset(asked.map((a) => ({ ...a, fromBeginning: true })));
+      const ends = await cluster.fetchTopicsOffset(asked.map((a) => ({ ...a, fromBeginning: false })));
+      const startOf = new Map(flatten(starts).map(({ id, offset }) => [id, offset]));
+      return flatten(ends).map(({ id, topic, partition, offset }) => {
+        const start = startOf.get(id) ?? 0n;
+        return { topic, partition, start, end: atLeast(offset, start) };
+      });
+    });
+  }
+
+  async fetch(
+    at: PartitionBounds,
+    offset: bigint,
+    maxBytes: number,
+    signal: AbortSignal,
+  ): Promise<FetchedPage> {
+    let { messages, abortedTransactions } = await this.#fetchOnce(at, offset, maxBytes, signal);
+    if (messages.length === 0) {
+      ({ messages, abortedTransactions } = await this.#fetchOnce(at, offset, WIDE_FETCH_BYTES, signal));
+    }
+    const records = committedRecords(messages, abortedTransactions ?? [], offset);
+    const behind = offsetBehind(messages) ?? at.end;
+    return { records, nextOffset: behind > offset ? behind : at.end };
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.#idle);
+    const cluster = this.#cluster;
+    this.#cluster = undefined;
+    await cluster?.then((c) => c.disconnect()).catch(() => {});
+  }
+
+  #fetchOnce(
+    { topic, partition }: PartitionBounds,
+    offset: bigint,
+    maxBytes: number,
+    signal: AbortSignal,
+  ): Promise<PartitionResponse> {
+    return this.#attempt(`reading ${topic}/${partition}`, signal, async (cluster) => {
+      await addTopic(cluster, topic);
+      const leader = cluster
+        .findTopicPartitionMetadata(topic)
+        .find(({ partitionId }) => partitionId === partition)?.leader;
+      if (leader === undefined) throw new Error(`${topic}/${partition} has no leader`);
+      const broker = await cluster.findBroker({ nodeId: leader });
+      const { responses } = await broker.fetch({
+        isolationLevel: READ_COMMITTED,
+        maxWaitTime: FETCH_WAIT_MS,
+        minBytes: 1,
+        maxBytes,
+        topics: [{ topic, partitions: [{ partition, fetchOffset: offset.toString(), maxBytes }] }],
+      });
+      return responses[0]?.partitions[0] ?? { messages: [], abortedTransactions: null };
+    });
+  }
+
+  async #partitions(cluster: Cluster, topic: string): Promise<{ partition: number }[]> {
+    if ((this.#missingUntilMs.get(topic) ?? 0) > Date.now()) return [];
+    try {
+      await addTopic(cluster, topic);
+    } catch (error) {
+      if (!isUnknownTopic(error) || (await this.#exists(topic))) throw error;
+      this.#missingUntilMs.set(topic, Date.now() + MISSING_TOPIC_MS);
+      return [];
+    }
+    return cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => ({ partition: partitionId }));
+  }
+
+  /** Asks for this topic alone: the cluster's other topics, deleted since, raise the same error. */
+  async #exists(topic: string): Promise<boolean> {
+    const cluster = this.#create();
+    try {
+      await cluster.connect();
+      await cluster.addTargetTopic(topic);
+      return true;
+    } catch (error) {
+      if (isUnknownTopic(error)) return false;
+      throw error;
+    } finally {
+      await cluster.disconnect().catch(() => {});
+    }
+  }
+
+  async #attempt<T>(doing: string, signal: AbortSignal, work: (cluster: Cluster) => Promise<T>): Promise<T> {
+    try {
+      return await retry(() => this.#work(work), {
+        signal,
+        maxAttempts: ATTEMPTS,
+        initialMs: 100,
+        maxMs: 2_000,
+        retryable: (error) => kafkaError(error, doing).retryable,
+      });
+    } catch (cause) {
+      signal.throwIfAborted();
+      throw kafkaError(cause, doing);
+    }
+  }
+
+  async #work<T>(work: (cluster: Cluster) => Promise<T>): Promise<T> {
+    clearTimeout(this.#idle);
+    this.#cluster ??= this.#connect();
+    const current = this.#cluster;
+    try {
+      const cluster = await current;
+      // Without topics it would ask for all that the brokers have.
+      if (cluster.targetTopics.size > 0) await cluster.refreshMetadataIfNecessary();
+      return await work(cluster);
+    } catch (error) {
+      // Whatever it was (a broker gone, a leader moved, a topic deleted), a new cluster knows no old state.
+      if (this.#cluster === current) await this.close();
+      throw error;
+    } finally {
+      clearTimeout(this.#idle);
+      this.#idle = setTimeout(() => void this.close(), IDLE_CLOSE_MS).unref();
+    }
+  }
+
+  async #connect(): Promise<Cluster> {
+    const cluster = this.#create();
+    await cluster.connect();
+    return cluster;
+  }
+}
+
+async function addTopic(cluster: Cluster, topic: string): Promise<void> {
+  if (!cluster.targetTopics.has(topic)) await cluster.addTargetTopic(topic);
+}
+
+function flatten(topics: { topic: string; partitions: { partition: number; offset: string }[] }[]) {
+  return topics.flatMap(({ topic, partitions }) =>
+    partitions.map(({ partition, offset }) => ({
+      id: `${topic}/${partition}`,
+      topic,
+      partition,
+      offset: BigInt(offset),
+    })),
+  );
+}
+
+function isUnknownTopic(error: unknown): boolean {
+  return (error as { type?: unknown } | null)?.type === "UNKNOWN_TOPIC_OR_PARTITION";
+}

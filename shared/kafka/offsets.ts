@@ -1,0 +1,5 @@
+/** The larger of two offsets. (Math.max takes no bigint.) */
+export function atLeast(offset: bigint, floor: bigint): bigint {
+  if (offset < floor) return floor;
+  return offset;
+}
