@@ -822,6 +822,63 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  POSTGRES_TOO_OLD: {
+    title: "The Postgres server is older than 14",
+    cause: "Logical messages in the replication stream exist since Postgres 14.",
+    hint: "Upgrade the server.",
+    retryable: false,
+    exitCode: 1,
+  },
+  WAL_LEVEL_NOT_LOGICAL: {
+    title: "The server does not write a WAL that can be decoded",
+    cause: "wal_level is not logical.",
+    hint: "ALTER SYSTEM SET wal_level = 'logical'; then restart the server (managed services: logical replication in the parameter group).",
+    retryable: false,
+    exitCode: 1,
+  },
+  ROLE_WITHOUT_REPLICATION: {
+    title: "The role may not replicate",
+    cause: "The user of the connection lacks REPLICATION.",
+    hint: "ALTER ROLE … REPLICATION; (on RDS: GRANT rds_replication TO …).",
+    retryable: false,
+    exitCode: 1,
+  },
+  PUBLICATION_INCOMPLETE: {
+    title: "The publication lacks a table and the role may not add it",
+    cause: "A publication is changed by its owner, who also owns the tables.",
+    hint: "Run the statement that the message names as the owner.",
+    retryable: false,
+    exitCode: 1,
+  },
+  SLOT_NOT_OURS: {
+    title: "The replication slot belongs to something else",
+    cause: "A slot of that name exists with another output plugin or in another database.",
+    hint: "Give the data store another slotName.",
+    retryable: false,
+    exitCode: 1,
+  },
+  SLOTS_EXHAUSTED: {
+    title: "The server has no replication slot left",
+    cause: "max_replication_slots are in use.",
+    hint: "Raise max_replication_slots, or drop slots that nobody reads (SELECT * FROM pg_replication_slots).",
+    retryable: false,
+    exitCode: 1,
+  },
+  SOURCE_REPLACED: {
+    title: "The database is not the one that the topics were written from",
+    cause: "The data store's connection leads to another cluster, or to one restored from a backup.",
+    hint: "Point the connection to the right cluster. If the new one is meant to replace it, delete the progress topic to start anew; changes in between are not published.",
+    retryable: false,
+    exitCode: 1,
+  },
+  PROGRESS_BEHIND_SLOT: {
+    title: "Changes between the last published one and the slot's beginning are gone",
+    cause:
+      "The slot was advanced or created anew by something else, or the progress topic was restored from an older state.",
+    hint: "Find out who moved the slot. To go on without those changes, delete the data store's progress topic.",
+    retryable: false,
+    exitCode: 1,
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 /** The code of an error, a key of the error table. */
