@@ -6,6 +6,7 @@ import type { ConsumerSchema, PublicSchema, Transformation } from "../../shared/
 import type { ResolvedPublicSchema } from "../../shared/manifest/workspace.ts";
 import { outputColumns } from "../../shared/postgres/sql/select-shape.ts";
 import { parseTemplate, type SqlTemplate } from "../../shared/postgres/sql/template.ts";
+import { consumerPlace, publicSchemaPlace, transformationPlace } from "./places.ts";
 
 /**
  * What can be said about a manifest's SQL without a database: one statement each, transformations only read and
@@ -50,28 +51,8 @@ function checkAvroForm(
     avroSchemasOf({ manifestSlug, publicSchema: schema, keyFields: known });
     return [];
   } catch (error) {
-    const place = `${schema.definitionFile ?? file}: public schema "${schema.name}" v${schema.version.major}`;
-    return [diagnosticOfError(error, place)];
+    return [diagnosticOfError(error, publicSchemaPlace(file, schema))];
   }
-}
-
-/** Where a transformation stands, for diagnostics. */
-export function transformationPlace(
-  file: string,
-  schema: PublicSchema,
-  transformation: Transformation,
-): string {
-  const { operation, table } = transformation;
-  return `${schema.definitionFile ?? file}: public schema "${schema.name}" v${schema.version.major}, ${operation} of ${table}`;
-}
-
-/** Where a consumer schema's statement stands, for diagnostics. */
-export function consumerPlace(
-  file: string,
-  consumer: ConsumerSchema,
-  statement: "sql" | "deleteSql",
-): string {
-  return `${consumer.definitionFile ?? file}: consumer schema "${consumer.name}", ${statement}`;
 }
 
 async function checkTransformation(

@@ -3,6 +3,8 @@ import { describeError, RejotError } from "../../shared/errors/error.ts";
 import type { Diagnostic } from "../../shared/manifest/diagnostic.ts";
 import { displayPath, type LoadedManifest, loadManifests } from "../../shared/manifest/load.ts";
 import { checkWorkspace } from "../../shared/manifest/workspace.ts";
+import { CheckDatabases } from "../check/check-databases.ts";
+import { checkOnDatabases } from "../check/database-check.ts";
 import { checkStatements } from "../check/static-check.ts";
 import { type MergedManifest, mergeSchemas } from "../collect-merge.ts";
 import { type CliContext, Exit } from "../context.ts";
@@ -13,6 +15,7 @@ import { expandFiles, runSchemaFiles } from "../schema-files.ts";
 interface CollectFlags {
   manifest?: string;
   check?: boolean;
+  database?: string[];
   print?: boolean;
   write?: boolean;
 }
@@ -22,6 +25,11 @@ export function addCollect(parent: Command, context: CliContext): void {
   addManifestOption(parent.command("collect <files...>"))
     .description("run schema files (or those in folders and globs) and take their schemas into the manifest")
     .option("--check", "check the schemas; with errors the exit code is 1 and nothing is written")
+    .option(
+      "--database <url>",
+      "with --check: prepare the statements on this database instead of the data stores' own; <data store>=<url> for one of them, repeatable",
+      (url: string, earlier: string[] = []) => [...earlier, url],
+    )
     .option("--print", "print the collected schemas as JSON")
     .option("--write", "write the schemas into the manifest")
     .action((files: string[], flags: CollectFlags) => collect(files, flags, context));
@@ -37,7 +45,7 @@ async function collect(args: string[], flags: CollectFlags, context: CliContext)
   if (problems.length === 0 && collected.schemas.length === 0) {
     throw new RejotError("NO_SCHEMAS_FOUND", { detail: args.join(", ") });
   }
-  if (flags.check) problems.push(...(await checkMerged(merged, loaded)));
+  if (flags.check) problems.push(...(await checkMerged(merged, loaded, flags.database ?? [], context)));
 
   if (flags.print) context.print(JSON.stringify(pick(merged), null, 2));
   for (const d of bySeverity(problems)) context.warn(formatDiagnostic(d));
@@ -51,11 +59,28 @@ async function collect(args: string[], flags: CollectFlags, context: CliContext)
   else if (!flags.print && !flags.check) context.warn("nothing was written: add --write");
 }
 
-async function checkMerged(merged: MergedManifest, loaded: readonly LoadedManifest[]): Promise<Diagnostic[]> {
+/**
+ * The manifest as it would be, checked alone, against its workspace, and on its databases. What is wrong without
+ * a database is not looked at on one: its errors would only follow from it.
+ */
+async function checkMerged(
+  merged: MergedManifest,
+  loaded: readonly LoadedManifest[],
+  named: readonly string[],
+  context: CliContext,
+): Promise<Diagnostic[]> {
   const target = { path: loaded[0]?.path ?? "", manifest: merged.manifest };
-  const workspace = [target, ...loaded.slice(1)];
-  const { diagnostics, publicSchemas } = await checkWorkspace(workspace);
-  return [...diagnostics, ...(await checkStatements(target, publicSchemas))];
+  const { diagnostics, publicSchemas } = await checkWorkspace([target, ...loaded.slice(1)]);
+  diagnostics.push(...(await checkStatements(target, publicSchemas)));
+  if (diagnostics.some((d) => d.severity === "error")) return diagnostics;
+  await using databases = new CheckDatabases(target, context.env, named);
+  const onDatabases = await checkOnDatabases(target, publicSchemas, databases.open);
+  return withoutRepetition([...diagnostics, ...databases.diagnostics, ...onDatabases]);
+}
+
+/** A column that nobody declared is seen in the SQL and again in what the database answers. */
+function withoutRepetition(diagnostics: readonly Diagnostic[]): Diagnostic[] {
+  return [...new Map(diagnostics.map((d) => [JSON.stringify(d), d])).values()];
 }
 
 function pick({ publicSchemas, consumerSchemas }: MergedManifest): object {
