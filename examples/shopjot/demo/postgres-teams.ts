@@ -102,16 +102,14 @@ export class TeamDatabases implements AsyncDisposable {
 
   /** Compares every destination table with what the public schema's SQL returns at the source now. */
   async compare(): Promise<Comparison[]> {
-    return Promise.all(
-      FLOWS.map(async (flow) => {
-        const [expected, actual] = await Promise.all([
-          this.#rows(flow.from, flow.expected),
-          this.#rows(flow.to, flow.actual),
-        ]);
-        const differences = compareRows(expected, actual, flow.key.length);
-        return { flow, rows: expected.length, differences };
-      }),
-    );
+    const comparisons: Comparison[] = [];
+    for (const flow of FLOWS) {
+      const expected = await this.#rows(flow.from, flow.expected);
+      const actual = await this.#rows(flow.to, flow.actual);
+      const differences = compareRows(expected, actual, flow.key.length);
+      comparisons.push({ flow, rows: expected.length, differences });
+    }
+    return comparisons;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
