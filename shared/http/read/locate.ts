@@ -1,4 +1,4 @@
-import { atLeast } from "../../kafka/offsets.ts";
+import { atLeast, atMost } from "../../kafka/offsets.ts";
 import type { Lsn } from "../../postgres/lsn.ts";
 
 /** The events of a stretch of a partition, in order. */
@@ -28,18 +28,28 @@ export async function locate(
   let belowFound = false;
   while (low < high) {
     const at = belowFound ? (low + high) / 2n : atLeast(high - step, low);
-    const { events, nextOffset } = await page(at);
+    const { events, nextOffset } = await nextWithEvents(at, high, page);
     const index = events.findIndex(({ commitLsn }) => commitLsn > after);
     const first = events[index];
-    if (first === undefined) {
+    if (first !== undefined && index > 0) return atMost(first.offset, high);
+    if (first === undefined && events.length > 0) {
       low = nextOffset;
       belowFound = true;
-    } else if (index === 0) {
+    } else {
       high = at;
       step *= 8n;
-    } else {
-      return first.offset < high ? first.offset : high;
     }
   }
   return high;
+}
+
+/** A stretch may hold markers only, or nothing since it was compacted: that says nothing of what is before it. */
+async function nextWithEvents(
+  from: bigint,
+  to: bigint,
+  page: (offset: bigint) => Promise<LocatePage>,
+): Promise<LocatePage> {
+  let found = await page(from);
+  while (found.events.length === 0 && found.nextOffset < to) found = await page(found.nextOffset);
+  return found;
 }
