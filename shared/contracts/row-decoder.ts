@@ -1,21 +1,23 @@
-import { RejotError } from "../errors/error.ts";
-import type { PgType } from "../postgres/type-catalog.ts";
-import type { AvroRecord, AvroType } from "./avro-types.ts";
+import { AvroReader, recordReader } from "./avro-reader.ts";
+import type { AvroRecord } from "./avro-types.ts";
 
-/** Avro bytes, without wire-format prefix, to a value per field. */
+/** Avro bytes, without wire-format prefix, to a value per field; throws RECORD_UNREADABLE when they are not of the schema. */
 export type RowDecoder = (bytes: Buffer) => Record<string, unknown>;
 
-/** Compiles the decoder of a writer's schema. */
+/**
+ * Compiles the decoder of a writer's schema (as `schemaById` gives it). `valueReader` in avro-reader.ts says what the
+ * values are: for SQL they go through `compileParameter`, for JSON through `toJsonValue`.
+ */
 export function compileRowDecoder(schema: AvroRecord): RowDecoder {
-  throw new RejotError("INTERNAL_ERROR", { detail: schema.name });
+  const read = recordReader(schema);
+  const input = new AvroReader();
+  return (bytes) => {
+    input.begin(bytes);
+    const row = read(input);
+    input.end();
+    return row;
+  };
 }
 
-/** Compiles the way of a field's value to the Postgres text of a parameter of that type. */
-export function compileParameter(field: AvroType, _pgType: PgType): (value: unknown) => string | null {
-  throw new RejotError("INTERNAL_ERROR", { detail: String(field) });
-}
-
-/** A field's (or whole record's) value as something JSON.stringify writes. */
-export function toJsonValue(field: AvroType, _value: unknown): unknown {
-  throw new RejotError("INTERNAL_ERROR", { detail: String(field) });
-}
+export { toJsonValue } from "./json-value.ts";
+export { compileParameter } from "./parameter.ts";
