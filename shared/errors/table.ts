@@ -879,6 +879,13 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  NOTHING_TO_PUBLISH: {
+    title: "The manifests define nothing that a source could publish",
+    cause: "No manifest has a public schema whose data store has a slot and a publication.",
+    hint: "Collect public schemas into the manifest (`rejot-kafka collect --write`), and give the data store --slot and --publication.",
+    retryable: false,
+    exitCode: 1,
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 /** The code of an error, a key of the error table. */

@@ -3,6 +3,8 @@ import { RejotError } from "../errors/error.ts";
 import type { KafkaConnection } from "../manifest/schema.ts";
 import type { Logger } from "../observability/logger.ts";
 
+export type { Kafka } from "kafkajs";
+
 /**
  * kafkajs' first retry waits this long. Its default of 300 ms makes every small transaction take that long,
  * because a transaction that begins right after a commit meets CONCURRENT_TRANSACTIONS.
@@ -10,7 +12,10 @@ import type { Logger } from "../observability/logger.ts";
 const INITIAL_RETRY_MS = 5;
 
 /** A kafkajs instance for a connection whose secrets are resolved. kafkajs logs into `logger`, its noise as debug. */
-export function createKafka(connection: KafkaConnection, options: { clientId: string; logger: Logger }): Kafka {
+export function createKafka(
+  connection: KafkaConnection,
+  options: { clientId: string; logger: Logger },
+): Kafka {
   const { ssl, sasl } = connection;
   return new Kafka({
     clientId: connection.clientId ?? options.clientId,
@@ -19,7 +24,13 @@ export function createKafka(connection: KafkaConnection, options: { clientId: st
     ...(sasl === undefined ? {} : { sasl: saslOptions(sasl) }),
     connectionTimeout: 5_000,
     requestTimeout: 30_000,
-    retry: { initialRetryTime: INITIAL_RETRY_MS, factor: 0.2, multiplier: 2, maxRetryTime: 1_000, retries: 12 },
+    retry: {
+      initialRetryTime: INITIAL_RETRY_MS,
+      factor: 0.2,
+      multiplier: 2,
+      maxRetryTime: 1_000,
+      retries: 12,
+    },
     logLevel: logLevel.INFO,
     logCreator: forwardTo(options.logger),
   });
@@ -68,6 +79,16 @@ export async function ensureTopics(admin: Admin, specs: readonly TopicSpec[]): P
     });
   } catch (cause) {
     throw kafkaError(cause, "creating topics");
+  }
+}
+
+/** How many partitions each topic has. Throws KAFKA_* errors. */
+export async function partitionCounts(admin: Admin, topics: readonly string[]): Promise<Map<string, number>> {
+  try {
+    const metadata = await admin.fetchTopicMetadata({ topics: [...topics] });
+    return new Map(metadata.topics.map((topic) => [topic.name, topic.partitions.length]));
+  } catch (cause) {
+    throw kafkaError(cause, "asking for partitions");
   }
 }
 

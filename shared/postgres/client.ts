@@ -17,6 +17,9 @@ const SESSION = [
   "-c xmloption=content",
 ].join(" ");
 
+/** A connection to a server. */
+export type PostgresClient = pg.Client;
+
 /** Options of one connection. */
 export interface ConnectOptions {
   applicationName: string;

@@ -13,8 +13,6 @@ export interface ReplicationOptions {
   readonly connection: PostgresConnection;
   readonly slotName: string;
   readonly publicationName: string;
-  /** Where the slot stands: what was confirmed before. */
-  readonly confirmedLsn: Lsn;
   readonly applicationName: string;
   readonly wanted: (relation: Relation) => boolean;
   readonly sink: WalSink;
@@ -50,8 +48,10 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     started.reject(error);
     sink.fail(error);
   };
-  let confirmed = options.confirmedLsn;
+  // Nothing is reported before the first confirmation: any LSN of our own making could move the slot.
+  let confirmed = 0n as Lsn;
   const report = (): void => {
+    if (confirmed === 0n) return;
     // The library adds one to what it is given. Without taking it off again, a commit record that begins exactly
     // where the confirmed transaction ends would count as confirmed and be skipped after a restart.
     service.acknowledge(formatLsn((confirmed - 1n) as Lsn)).catch(fail);

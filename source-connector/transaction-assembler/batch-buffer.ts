@@ -1,3 +1,4 @@
+import type { Lsn } from "../../shared/postgres/lsn.ts";
 import type { Batch, BatchSource, TransactionPiece, WalMessage, WalSink } from "../ports.ts";
 import type { TransactionAssembler } from "./assembler.ts";
 
@@ -22,6 +23,7 @@ export class BatchBuffer implements WalSink, BatchSource {
   #waiting: PromiseWithResolvers<void> | undefined;
   #failure: { readonly error: unknown } | undefined;
   #ended = false;
+  #skipUpTo = 0n as Lsn;
 
   constructor(assembler: TransactionAssembler, limits: BatchLimits) {
     this.#assembler = assembler;
@@ -30,6 +32,16 @@ export class BatchBuffer implements WalSink, BatchSource {
 
   get full(): boolean {
     return this.#bytes > this.#limits.maxBufferedBytes;
+  }
+
+  /** Drops transactions up to here: they are in the topics already. Call it before the first batch is taken. */
+  skipUpTo(commitLsn: Lsn): void {
+    this.#skipUpTo = commitLsn;
+  }
+
+  /** Commit time of the oldest transaction that waits, in milliseconds since 1970. */
+  get oldestWaitingMs(): number | undefined {
+    return this.#pieces[0]?.commitTimeMs;
   }
 
   onRoom(callback: () => void): void {
@@ -65,7 +77,8 @@ export class BatchBuffer implements WalSink, BatchSource {
       }
       if (this.#failure !== undefined) throw this.#failure.error;
       if (this.#ended) return;
-      yield this.#take();
+      const batch = this.#take().filter((piece) => piece.commitLsn > this.#skipUpTo);
+      if (batch.length > 0) yield batch;
     }
   }
 

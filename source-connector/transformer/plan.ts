@@ -1,6 +1,6 @@
-import type { Client } from "pg";
 import { RejotError } from "../../shared/errors/error.ts";
 import type { PublicSchema, Transformation } from "../../shared/manifest/schema.ts";
+import type { PostgresClient } from "../../shared/postgres/client.ts";
 import { parseTemplate, type SqlTemplate } from "../../shared/postgres/sql/template.ts";
 import { beforeColumns, type TableInfo } from "../../shared/postgres/table-info.ts";
 import type { ResultColumns } from "../ports.ts";
@@ -32,7 +32,7 @@ export interface TransformationPlan {
 
 /** What is planned: one transformation of a public schema over a table as its changes describe it. */
 export interface PlanInput {
-  readonly client: Client;
+  readonly client: PostgresClient;
   readonly publicSchema: PublicSchema;
   readonly transformation: Transformation;
   readonly table: TableInfo;

@@ -1,7 +1,6 @@
-import type { Client } from "pg";
 import { RejotError } from "../../shared/errors/error.ts";
 import { delay } from "../../shared/lifecycle/backoff.ts";
-import { postgresError, sqlState } from "../../shared/postgres/client.ts";
+import { type PostgresClient, postgresError, sqlState } from "../../shared/postgres/client.ts";
 import type { Batch, Change, TextEvent, Transformer } from "../ports.ts";
 import { EventOrder, type Transformed } from "./event-order.ts";
 import { contains, parseSnapshot } from "./snapshot.ts";
@@ -13,14 +12,14 @@ const BEGIN =
 
 /** Runs transformations on one connection, one batch at a time. */
 export class PostgresTransformer implements Transformer {
-  readonly #client: Client;
+  readonly #client: PostgresClient;
   readonly #plans: TablePlans;
   readonly #signal: AbortSignal;
   readonly #order: EventOrder;
 
   /** `keyFields` of each public schema of the source, in the order of the plans' schemas. */
   constructor(
-    client: Client,
+    client: PostgresClient,
     plans: TablePlans,
     keyFields: readonly (readonly string[])[],
     signal: AbortSignal,

@@ -1,6 +1,5 @@
-import type { Client } from "pg";
 import { RejotError } from "../../shared/errors/error.ts";
-import { sqlState } from "../../shared/postgres/client.ts";
+import { type PostgresClient, sqlState } from "../../shared/postgres/client.ts";
 import { type RowImage, UNCHANGED } from "../ports.ts";
 import { textArray } from "./batch-sql.ts";
 import type { Outcome } from "./event-order.ts";
@@ -45,7 +44,7 @@ export class StatementRuns {
   }
 
   /** Runs what was added. Throws TRANSFORMATION_FAILED, naming the row, when the SQL fails; other errors as they are. */
-  async execute(client: Client): Promise<void> {
+  async execute(client: PostgresClient): Promise<void> {
     for (const run of this.#runs.values()) {
       const rows = await query(client, run, 0, run.outcomes.length);
       for (const row of rows) {
@@ -64,7 +63,12 @@ function isComplete(statement: BatchStatement, image: RowImage, index: ReadonlyM
   return true;
 }
 
-async function query(client: Client, run: Run, from: number, to: number): Promise<(string | null)[][]> {
+async function query(
+  client: PostgresClient,
+  run: Run,
+  from: number,
+  to: number,
+): Promise<(string | null)[][]> {
   try {
     const result = await client.query<(string | null)[]>({
       name: run.statement.name,
@@ -101,7 +105,7 @@ export class FailedRun extends Error {
   }
 
   /** The error with the values of the first row that fails alone, found by halving. The client must be idle. */
-  async findFailingRow(client: Client): Promise<RejotError> {
+  async findFailingRow(client: PostgresClient): Promise<RejotError> {
     let [from, to] = [0, this.#arguments[0]?.length ?? 0];
     while (to - from > 1) {
       const middle = (from + to) >> 1;
@@ -118,7 +122,7 @@ export class FailedRun extends Error {
     });
   }
 
-  async #fails(client: Client, from: number, to: number): Promise<boolean> {
+  async #fails(client: PostgresClient, from: number, to: number): Promise<boolean> {
     try {
       const values = this.#arguments.map((column) => textArray(column.slice(from, to)));
       await client.query({ text: this.#statement.text, values });

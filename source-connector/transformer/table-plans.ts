@@ -1,5 +1,5 @@
-import type { Client } from "pg";
 import type { PublicSchema } from "../../shared/manifest/schema.ts";
+import type { PostgresClient } from "../../shared/postgres/client.ts";
 import { loadTableInfo, quoteIdentifier, type TableInfo } from "../../shared/postgres/table-info.ts";
 import type { TypeCatalog } from "../../shared/postgres/type-catalog.ts";
 import type { Relation, RelationColumn } from "../ports.ts";
@@ -19,17 +19,35 @@ export interface TablePlan {
   readonly schemas: readonly SchemaPlan[];
   /** Where each column stands in a row image. */
   readonly columnIndex: ReadonlyMap<string, number>;
+  /** Every plan with its public schema. */
+  readonly all: readonly { readonly schema: number; readonly plan: TransformationPlan }[];
+}
+
+/** The relation that the stream will describe for a table as it is now. */
+export function relationOf(table: TableInfo): Relation {
+  const identity = new Set(
+    table.replicaIdentity === "f" ? table.columns.map((c) => c.name) : table.identityColumns,
+  );
+  return {
+    oid: table.oid,
+    schema: table.schema,
+    name: table.name,
+    replicaIdentity: table.replicaIdentity,
+    columns: table.columns
+      .filter((column) => !column.generated)
+      .map(({ name, typeOid }) => ({ name, typeOid, identity: identity.has(name) })),
+  };
 }
 
 /** Plans per relation, made when its first change arrives and again when its columns have changed. */
 export class TablePlans {
-  readonly #client: Client;
+  readonly #client: PostgresClient;
   readonly #catalog: TypeCatalog;
   readonly #schemas: readonly PublicSchema[];
   readonly #byRelation = new WeakMap<Relation, TablePlan>();
   readonly #bySignature = new Map<string, TablePlan>();
 
-  constructor(client: Client, catalog: TypeCatalog, schemas: readonly PublicSchema[]) {
+  constructor(client: PostgresClient, catalog: TypeCatalog, schemas: readonly PublicSchema[]) {
     this.#client = client;
     this.#catalog = catalog;
     this.#schemas = schemas;
@@ -54,6 +72,19 @@ export class TablePlans {
     return plan;
   }
 
+  /** Which transformations read the row from the WAL and which read the table, with the reason. */
+  describe(): { schema: string; table: string; operation: string; reads: string }[] {
+    return [...this.#bySignature].flatMap(([signature, { all }]) => {
+      const [schema, name] = JSON.parse(signature) as [string, string];
+      return all.map(({ plan }) => ({
+        schema: plan.schemaName,
+        table: `${schema}.${name}`,
+        operation: plan.operation,
+        reads: plan.tableReason === null ? "row image" : `table: ${plan.tableReason}`,
+      }));
+    });
+  }
+
   async #plan(relation: Relation): Promise<TablePlan> {
     const name = `${quoteIdentifier(relation.schema)}.${quoteIdentifier(relation.name)}`;
     const table = await loadTableInfo(this.#client, name);
@@ -65,7 +96,12 @@ export class TablePlans {
       const of = (operation: string) => plans.find((plan) => plan.operation === operation);
       schemas.push({ schema, insert: of("insert"), update: of("update"), delete: of("delete") });
     }
-    return { schemas, columnIndex: new Map(relation.columns.map((column, i) => [column.name, i])) };
+    const all = schemas.flatMap(({ schema, ...plans }) =>
+      [plans.insert, plans.update, plans.delete].flatMap((plan) =>
+        plan === undefined ? [] : [{ schema, plan }],
+      ),
+    );
+    return { schemas, all, columnIndex: new Map(relation.columns.map((column, i) => [column.name, i])) };
   }
 
   async #planSchema(

@@ -1,0 +1,72 @@
+import { z } from "zod";
+import { integer, type Setting, type SettingValues } from "../shared/settings/settings.ts";
+
+/** The start of the environment variables' names. */
+export const SOURCE_PREFIX = "REJOT_SOURCE";
+
+/** The settings of the source connector. What is between teams stands in the manifest instead. */
+export const sourceSettings = {
+  maxRows: {
+    schema: integer(1, 100_000),
+    default: 5_000,
+    description: "Changes in one batch. Larger batches cost memory and win little above a few thousand.",
+  },
+  maxBytes: {
+    schema: integer(1_024, 1_000_000_000),
+    default: 8_000_000,
+    description: "Bytes of WAL messages in one batch; whichever of this and max-rows is met first closes it.",
+  },
+  maxBufferedBytes: {
+    schema: integer(1_024, 4_000_000_000),
+    default: 32_000_000,
+    description: "Bytes of WAL messages read ahead; reading pauses above, so memory stays bounded.",
+  },
+  transactionTimeoutMs: {
+    schema: integer(1_000, 900_000),
+    default: 300_000,
+    description:
+      "Milliseconds a Kafka transaction may stay open. A source transaction of millions of rows is one Kafka transaction; the brokers' transaction.max.timeout.ms (15 minutes) is the limit.",
+  },
+  statementTimeoutMs: {
+    schema: integer(0, 3_600_000),
+    default: 60_000,
+    description: "statement_timeout of the transformations in milliseconds; 0 is none.",
+  },
+  transformationRole: {
+    schema: z.string(),
+    default: undefined,
+    description:
+      "Role that transformations run as (SET ROLE), to give teams' SQL fewer rights than replication needs.",
+  } as Setting<string | undefined>,
+  heartbeatMs: {
+    schema: integer(100, 3_600_000),
+    default: 5_000,
+    description:
+      "Milliseconds without published changes after which a heartbeat goes through the WAL, so that the slot does not hold WAL back while other tables are busy.",
+  },
+  aliveMs: {
+    schema: integer(100, 60_000),
+    default: 1_000,
+    description: "Milliseconds between two signs of life in the progress topic.",
+  },
+  takeoverMs: {
+    schema: integer(500, 3_600_000),
+    default: 8_000,
+    description:
+      "Milliseconds of silence after which a standby ends the connection of an active source and takes over.",
+  },
+  standbyPollMs: {
+    schema: integer(50, 60_000),
+    default: 500,
+    description: "Milliseconds between two attempts of a standby to get the slot.",
+  },
+  onTruncate: {
+    schema: z.enum(["stop", "ignore"]),
+    default: "stop",
+    description:
+      "What a TRUNCATE of a published table does: it names no rows, so there is nothing to publish for it.",
+  } as Setting<"stop" | "ignore">,
+} satisfies Record<string, Setting<unknown>>;
+
+/** The values of the source connector's settings. */
+export type SourceConfig = SettingValues<typeof sourceSettings>;

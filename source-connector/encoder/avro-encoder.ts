@@ -1,0 +1,137 @@
+import { avroSchemasOf } from "../../shared/contracts/avro-schema.ts";
+import type { AvroRecord } from "../../shared/contracts/avro-types.ts";
+import { compileRowEncoder, type RowEncoder } from "../../shared/contracts/row-encoder.ts";
+import { RejotError } from "../../shared/errors/error.ts";
+import { subjects } from "../../shared/kafka/naming.ts";
+import { formatChange } from "../../shared/kafka/position.ts";
+import type { ResolvedPublicSchema } from "../../shared/manifest/workspace.ts";
+import type { TypeCatalog } from "../../shared/postgres/type-catalog.ts";
+import type { SchemaRegistry } from "../../shared/registry/schema-registry.ts";
+import { wirePrefix } from "../../shared/registry/wire-format.ts";
+import type { EncodedEvent, Encoder, ResultColumns, TextEvent } from "../ports.ts";
+
+interface Registered {
+  readonly publicSchema: ResolvedPublicSchema;
+  readonly key: AvroRecord;
+  readonly value: AvroRecord;
+  readonly keyPrefix: Buffer;
+  readonly valuePrefix: Buffer;
+  /** Compiled per result shape: insert, update and delete transformations may give different columns. */
+  readonly encoders: Map<ResultColumns, { key: RowEncoder; value: RowEncoder | undefined }>;
+}
+
+/** Encodes with schemas that are in the registry before the first record that needs them. */
+export class AvroEncoder implements Encoder {
+  readonly #schemas: readonly Registered[];
+  readonly #catalog: TypeCatalog;
+
+  private constructor(schemas: readonly Registered[], catalog: TypeCatalog) {
+    this.#schemas = schemas;
+    this.#catalog = catalog;
+  }
+
+  /** Registers the schemas. Throws TYPE_* for what cannot be mapped, SCHEMA_INCOMPATIBLE, REGISTRY_*. */
+  static async create(
+    publicSchemas: readonly ResolvedPublicSchema[],
+    registry: SchemaRegistry,
+    catalog: TypeCatalog,
+  ): Promise<AvroEncoder> {
+    const schemas: Registered[] = [];
+    for (const publicSchema of publicSchemas) schemas.push(await register(publicSchema, registry));
+    return new AvroEncoder(schemas, catalog);
+  }
+
+  /**
+   * Compiles the encoder of a transformation's result ahead of its first row, so that a column that is missing or
+   * of the wrong type stops the start and not the stream. `tombstone`: only the key is needed.
+   */
+  async check(schema: number, columns: ResultColumns, tombstone: boolean): Promise<void> {
+    await this.#catalog.require(columns.list.map((column) => column.typeOid));
+    this.#compiled(schema, columns, tombstone);
+  }
+
+  async encode(events: readonly TextEvent[]): Promise<EncodedEvent[]> {
+    await this.#catalog.require([
+      ...new Set(events.flatMap((event) => event.columns.list.map((c) => c.typeOid))),
+    ]);
+    return events.map((event) => this.#encodeOne(event));
+  }
+
+  #encodeOne(event: TextEvent): EncodedEvent {
+    const registered = this.#registered(event.schema);
+    const { key, value } = this.#compiled(event.schema, event.columns, event.row === null);
+    const change = formatChange(event.op, event.position);
+    try {
+      return {
+        topic: registered.publicSchema.topic,
+        key: key(event.keyRow),
+        value: event.row === null || value === undefined ? null : value(event.row),
+        change,
+        timestampMs: event.commitTimeMs,
+      };
+    } catch (error) {
+      throw located(error, registered, event, change);
+    }
+  }
+
+  #compiled(
+    schema: number,
+    columns: ResultColumns,
+    tombstone: boolean,
+  ): { key: RowEncoder; value: RowEncoder | undefined } {
+    const registered = this.#registered(schema);
+    const known = registered.encoders.get(columns);
+    if (known !== undefined && (tombstone || known.value !== undefined)) return known;
+    const compiled = {
+      key: compileRowEncoder(registered.key, columns.list, this.#catalog, { prefix: registered.keyPrefix }),
+      value: tombstone
+        ? undefined
+        : compileRowEncoder(registered.value, columns.list, this.#catalog, {
+            prefix: registered.valuePrefix,
+          }),
+    };
+    registered.encoders.set(columns, compiled);
+    return compiled;
+  }
+
+  #registered(schema: number): Registered {
+    const registered = this.#schemas[schema];
+    if (registered === undefined)
+      throw new RejotError("INTERNAL_ERROR", { detail: `no public schema ${schema}` });
+    return registered;
+  }
+}
+
+async function register(publicSchema: ResolvedPublicSchema, registry: SchemaRegistry): Promise<Registered> {
+  const { key, value } = avroSchemasOf({
+    manifestSlug: publicSchema.manifestSlug,
+    publicSchema: publicSchema.schema,
+    keyFields: publicSchema.keyFields,
+  });
+  const subject = subjects(publicSchema.topic);
+  const compatibility = "FULL_TRANSITIVE";
+  const keyId = await registry.ensure(subject.key, key, { compatibility });
+  const valueId = await registry.ensure(subject.value, value, { compatibility });
+  return {
+    publicSchema,
+    key,
+    value,
+    keyPrefix: wirePrefix(keyId),
+    valuePrefix: wirePrefix(valueId),
+    encoders: new Map(),
+  };
+}
+
+function located(error: unknown, { publicSchema }: Registered, event: TextEvent, change: string): unknown {
+  if (!(error instanceof RejotError)) return error;
+  const keys = publicSchema.keyFields.map((field) => {
+    const column = event.columns.list.findIndex((c) => c.name === field);
+    return `${field}=${event.keyRow[column] ?? "NULL"}`;
+  });
+  return new RejotError(error.code, {
+    detail: `${publicSchema.schema.name} v${publicSchema.schema.version.major}, key ${keys.join(", ")}, change ${change}: ${error.message}`,
+    hint: error.hint,
+    cause: error.cause,
+    context: error.context,
+  });
+}

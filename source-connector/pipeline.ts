@@ -1,0 +1,65 @@
+import type {
+  Batch,
+  BatchSource,
+  EncodedEvent,
+  Encoder,
+  Progress,
+  Publisher,
+  ReplicationStream,
+  Transformer,
+} from "./ports.ts";
+
+/** The stages that a batch passes, in their order. */
+export interface Stages {
+  readonly source: BatchSource;
+  readonly transformer: Transformer;
+  readonly encoder: Encoder;
+  readonly publisher: Publisher;
+  readonly stream: Pick<ReplicationStream, "confirm">;
+  /** Told once a batch is durable and confirmed; `progress` is null for a piece of a larger transaction. */
+  readonly onPublished: (batch: Batch, events: number, progress: Progress | null) => void;
+}
+
+/**
+ * Transaction → transform → encode → publish → confirm. The next batch is read and transformed while this one
+ * is published. The first failure ends it all: nothing after it is published or confirmed. Resolves when the
+ * source has ended and everything it gave is durable and confirmed.
+ */
+export async function runPipeline(stages: Stages): Promise<void> {
+  let publishing: Promise<void> = Promise.resolve();
+  for await (const batch of stages.source.batches()) {
+    const events = await firstFailure(publishing, transformAndEncode(stages, batch));
+    await publishing;
+    publishing = publishAndConfirm(stages, batch, events);
+    // Whoever awaits it next meets the failure; until then it must not count as unhandled.
+    publishing.catch(() => {});
+  }
+  await publishing;
+}
+
+async function transformAndEncode({ transformer, encoder }: Stages, batch: Batch): Promise<EncodedEvent[]> {
+  return encoder.encode(await transformer.transform(batch));
+}
+
+async function publishAndConfirm(
+  stages: Stages,
+  batch: Batch,
+  events: readonly EncodedEvent[],
+): Promise<void> {
+  const progress = progressAfter(batch);
+  await stages.publisher.publish(events, progress);
+  if (progress !== null) stages.stream.confirm(progress.endLsn);
+  stages.onPublished(batch, events.length, progress);
+}
+
+/** Null while the batch's last transaction has more pieces to come. */
+function progressAfter(batch: Batch): Progress | null {
+  const last = batch.at(-1);
+  if (last === undefined || last.endLsn === null) return null;
+  return { commitLsn: last.commitLsn, endLsn: last.endLsn, commitTimeMs: last.commitTimeMs };
+}
+
+/** The value of `work`, unless `other` fails before. */
+function firstFailure<T>(other: Promise<void>, work: Promise<T>): Promise<T> {
+  return Promise.race([work, other.then(() => work)]);
+}

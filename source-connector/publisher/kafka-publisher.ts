@@ -1,0 +1,199 @@
+import type {
+  Kafka,
+  Message,
+  PartitionMetadata,
+  Producer,
+  RecordMetadata,
+  TopicMessages,
+  Transaction,
+} from "kafkajs";
+import { Partitioners } from "kafkajs";
+import { RejotError } from "../../shared/errors/error.ts";
+import { kafkaError } from "../../shared/kafka/kafka-client.ts";
+import { CHANGE_HEADER } from "../../shared/kafka/position.ts";
+import {
+  encodeInstance,
+  encodeProgress,
+  PROGRESS_KEYS,
+  type ProgressRecord,
+} from "../../shared/kafka/progress-record.ts";
+import type { EncodedEvent, Progress, Publisher } from "../ports.ts";
+
+/** Records in one produce request: kafkajs' encoder grows worse than linear with more. */
+const RECORDS_PER_SEND = 1_000;
+
+/** What identifies the publisher in its progress records. */
+export interface PublisherIdentity {
+  readonly instance: string;
+  readonly systemIdentifier: string;
+  readonly timeline: number;
+}
+
+/** What a publisher is made with. */
+export interface PublisherOptions {
+  readonly kafka: Kafka;
+  readonly progressTopic: string;
+  /** Fences every older publisher with the same id. */
+  readonly transactionalId: string;
+  readonly delivery: "exactly-once" | "at-least-once";
+  /** How many partitions each topic has. */
+  readonly partitions: ReadonlyMap<string, number>;
+  /** How long the broker keeps a transaction open whose publisher is silent, in milliseconds. */
+  readonly transactionTimeoutMs: number;
+  readonly identity: PublisherIdentity;
+}
+
+/**
+ * Publishes batches in Kafka transactions, each with the progress record that speaks of it. After a failure the
+ * outcome of the last transaction is unknown: make a new publisher, which first fences this one, and read the
+ * progress topic, which then tells.
+ */
+export class KafkaPublisher implements Publisher {
+  readonly #options: PublisherOptions;
+  readonly #producer: Producer;
+  /** As Java clients do it: murmur2 of the key. Done here and not in the producer, which does not tell its choice. */
+  readonly #partitioner = Partitioners.DefaultPartitioner();
+  readonly #partitionLists = new Map<string, PartitionMetadata[]>();
+  #transaction: Transaction | undefined;
+  #ends: Record<string, Record<string, string>> = {};
+  #failed = false;
+
+  private constructor(options: PublisherOptions) {
+    this.#options = options;
+    this.#producer = options.kafka.producer({
+      createPartitioner: Partitioners.DefaultPartitioner,
+      idempotent: true,
+      maxInFlightRequests: 1,
+      transactionalId: options.transactionalId,
+      transactionTimeout: options.transactionTimeoutMs,
+      retry: { initialRetryTime: 5, factor: 0.2, multiplier: 2, maxRetryTime: 1_000, retries: 15 },
+    });
+  }
+
+  /**
+   * Takes the data store over: fences older publishers and writes an `owner` record with `claim`. Once that can be
+   * read, everything the older ones have committed can be too. Throws KAFKA_*.
+   */
+  static async open(options: PublisherOptions, claim: string): Promise<KafkaPublisher> {
+    const publisher = new KafkaPublisher(options);
+    try {
+      await publisher.#producer.connect();
+      const transaction = await publisher.#producer.transaction();
+      await transaction.send({
+        topic: options.progressTopic,
+        messages: [{ key: PROGRESS_KEYS.owner, value: encodeInstance(claim) }],
+      });
+      await transaction.commit();
+      return publisher;
+    } catch (cause) {
+      await publisher.close();
+      throw kafkaError(cause, "taking the publisher's place");
+    }
+  }
+
+  /** Goes on from the ends that the last publisher left. */
+  resumeFrom(ends: ProgressRecord["ends"]): void {
+    this.#ends = Object.fromEntries(Object.entries(ends).map(([topic, offsets]) => [topic, { ...offsets }]));
+  }
+
+  async publish(events: readonly EncodedEvent[], progress: Progress | null): Promise<void> {
+    if (this.#failed)
+      throw new RejotError("INTERNAL_ERROR", { detail: "a publisher was used after its failure" });
+    try {
+      for (let i = 0; i < events.length; i += RECORDS_PER_SEND)
+        await this.#send(events.slice(i, i + RECORDS_PER_SEND));
+      if (progress !== null) await this.#finish(progress);
+    } catch (cause) {
+      this.#failed = true;
+      throw kafkaError(cause, "publishing");
+    }
+  }
+
+  /** Aborts what is open, if the broker can still be reached, and disconnects. Never throws. */
+  async close(): Promise<void> {
+    const transaction = this.#transaction;
+    this.#transaction = undefined;
+    this.#failed = true;
+    await transaction?.abort().catch(() => {});
+    await this.#producer.disconnect().catch(() => {});
+  }
+
+  async #send(events: readonly EncodedEvent[]): Promise<void> {
+    const byTopic = new Map<string, Message[]>();
+    const counts = new Map<string, number>();
+    for (const event of events) {
+      const message = this.#message(event);
+      const messages = byTopic.get(event.topic);
+      if (messages === undefined) byTopic.set(event.topic, [message]);
+      else messages.push(message);
+      const place = `${event.topic}/${message.partition}`;
+      counts.set(place, (counts.get(place) ?? 0) + 1);
+    }
+    const sender = await this.#sender();
+    const topicMessages: TopicMessages[] = [...byTopic].map(([topic, messages]) => ({ topic, messages }));
+    this.#noteEnds(await sender.sendBatch({ topicMessages, acks: -1 }), counts);
+  }
+
+  #message({ topic, key, value, change, timestampMs }: EncodedEvent): Message & { partition: number } {
+    const partition = this.#partitioner({
+      topic,
+      partitionMetadata: this.#partitionsOf(topic),
+      message: { key, value },
+    });
+    return { key, value, partition, timestamp: String(timestampMs), headers: { [CHANGE_HEADER]: change } };
+  }
+
+  #partitionsOf(topic: string): PartitionMetadata[] {
+    let list = this.#partitionLists.get(topic);
+    if (list === undefined) {
+      const count = this.#options.partitions.get(topic);
+      if (count === undefined) throw new RejotError("INTERNAL_ERROR", { detail: `unknown topic ${topic}` });
+      list = Array.from({ length: count }, (_, partitionId) => ({
+        partitionErrorCode: 0,
+        partitionId,
+        leader: 0,
+        replicas: [],
+        isr: [],
+      }));
+      this.#partitionLists.set(topic, list);
+    }
+    return list;
+  }
+
+  async #sender(): Promise<Pick<Producer, "sendBatch" | "send">> {
+    if (this.#options.delivery === "at-least-once") return this.#producer;
+    this.#transaction ??= await this.#producer.transaction();
+    return this.#transaction;
+  }
+
+  async #finish(progress: Progress): Promise<void> {
+    const sender = await this.#sender();
+    const record: ProgressRecord = { ...progress, ...this.#options.identity, ends: this.#ends };
+    await sender.send({
+      topic: this.#options.progressTopic,
+      acks: -1,
+      messages: [{ key: PROGRESS_KEYS.progress, value: encodeProgress(record) }],
+    });
+    const transaction = this.#transaction;
+    this.#transaction = undefined;
+    await transaction?.commit();
+  }
+
+  /**
+   * Every partition must have been answered for. When a leader moves in the middle of a request to several brokers,
+   * kafkajs can leave the moved partition out of its repetition and still report success.
+   */
+  #noteEnds(metadata: readonly RecordMetadata[], sent: ReadonlyMap<string, number>): void {
+    const answered = new Map(metadata.map((entry) => [`${entry.topicName}/${entry.partition}`, entry]));
+    for (const [place, count] of sent) {
+      const entry = answered.get(place);
+      const base = entry?.baseOffset ?? entry?.offset;
+      if (entry === undefined || entry.errorCode !== 0 || base === undefined || BigInt(base) < 0n) {
+        throw new RejotError("KAFKA_UNREACHABLE", { detail: `${place} was not acknowledged` });
+      }
+      const ends = this.#ends[entry.topicName] ?? {};
+      this.#ends[entry.topicName] = ends;
+      ends[entry.partition] = String(BigInt(base) + BigInt(count));
+    }
+  }
+}

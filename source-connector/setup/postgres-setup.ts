@@ -1,0 +1,171 @@
+import pg, { type Client } from "pg";
+import { RejotError } from "../../shared/errors/error.ts";
+import type { PostgresConnection, PostgresDataStore } from "../../shared/manifest/schema.ts";
+import { clientConfig, postgresError, sqlState } from "../../shared/postgres/client.ts";
+import { type Lsn, parseLsn } from "../../shared/postgres/lsn.ts";
+import {
+  loadTableInfo,
+  quoteIdentifier,
+  quoteTable,
+  type TableInfo,
+} from "../../shared/postgres/table-info.ts";
+
+/** Which cluster this is; LSNs compare only within one. */
+export interface SystemIdentity {
+  readonly systemIdentifier: string;
+  readonly timeline: number;
+}
+
+/** A replication slot as the server describes it. */
+export interface SlotState {
+  readonly confirmedLsn: Lsn;
+  /** The walsender that holds it, or null. */
+  readonly activePid: number | null;
+  /** reserved, extended, unreserved or lost. */
+  readonly walStatus: string;
+}
+
+/** Logical messages in the stream, which heartbeats need, exist since 14. */
+const OLDEST_VERSION = 140_000;
+const DUPLICATE_OBJECT = "42710";
+
+/** Checks the server. Throws POSTGRES_TOO_OLD, WAL_LEVEL_NOT_LOGICAL. */
+export async function checkServer(client: Client): Promise<void> {
+  const result = await client.query<{ version: string; wal_level: string }>(
+    "SELECT current_setting('server_version_num') AS version, current_setting('wal_level') AS wal_level",
+  );
+  const { version = "0", wal_level: level = "" } = result.rows[0] ?? {};
+  if (Number(version) < OLDEST_VERSION)
+    throw new RejotError("POSTGRES_TOO_OLD", { detail: `server_version_num is ${version}` });
+  if (level !== "logical") throw new RejotError("WAL_LEVEL_NOT_LOGICAL", { detail: `wal_level is ${level}` });
+}
+
+/** Asks a replication connection which cluster this is. Throws ROLE_WITHOUT_REPLICATION, POSTGRES_*. */
+export async function identifySystem(
+  connection: PostgresConnection,
+  applicationName: string,
+): Promise<SystemIdentity> {
+  const config = { ...clientConfig(connection, { applicationName }), replication: "database" };
+  const client = new pg.Client(config as pg.ClientConfig);
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    const result = await client.query<{ systemid: string; timeline: string }>("IDENTIFY_SYSTEM");
+    const row = result.rows[0];
+    return { systemIdentifier: row?.systemid ?? "", timeline: Number(row?.timeline ?? 0) };
+  } catch (cause) {
+    if (sqlState(cause) === "42501")
+      throw new RejotError("ROLE_WITHOUT_REPLICATION", { detail: connection.user, cause });
+    throw postgresError(cause, `${connection.host}:${connection.port ?? 5432}`);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+/** Looks the tables up and checks that their changes can be told apart. Throws TABLE_NOT_FOUND, TABLE_WITHOUT_IDENTITY. */
+export async function loadPublishedTables(client: Client, names: Iterable<string>): Promise<TableInfo[]> {
+  const tables = new Map<number, TableInfo>();
+  for (const name of names) {
+    const table = await loadTableInfo(client, name);
+    const identified =
+      table.replicaIdentity === "f" || (table.replicaIdentity !== "n" && table.identityColumns.length > 0);
+    if (!identified)
+      throw new RejotError("TABLE_WITHOUT_IDENTITY", { detail: `${table.schema}.${table.name}` });
+    tables.set(table.oid, table);
+  }
+  return [...tables.values()];
+}
+
+/**
+ * Creates the publication, or adds the tables it lacks. Another source process may do the same at the same time.
+ * Throws PUBLICATION_INCOMPLETE with the statement to run when the role may not.
+ */
+export async function ensurePublication(
+  client: Client,
+  config: PostgresDataStore,
+  tables: readonly TableInfo[],
+): Promise<void> {
+  const name = quoteIdentifier(config.publicationName);
+  const exists = await client.query("SELECT FROM pg_publication WHERE pubname = $1", [
+    config.publicationName,
+  ]);
+  if (exists.rowCount === 0) {
+    const what =
+      config.allTables === true
+        ? "FOR ALL TABLES"
+        : tables.length > 0
+          ? `FOR TABLE ${tables.map(quoteTable).join(", ")}`
+          : "";
+    await define(client, `CREATE PUBLICATION ${name} ${what} WITH (publish_via_partition_root = true)`);
+  }
+  const published = await client.query<{ oid: string }>(
+    `SELECT c.oid FROM pg_publication_tables t JOIN pg_namespace n ON n.nspname = t.schemaname
+       JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename WHERE t.pubname = $1`,
+    [config.publicationName],
+  );
+  const present = new Set(published.rows.map((row) => Number(row.oid)));
+  for (const table of tables) {
+    if (!present.has(table.oid))
+      await define(client, `ALTER PUBLICATION ${name} ADD TABLE ${quoteTable(table)}`);
+  }
+}
+
+async function define(client: Client, sql: string): Promise<void> {
+  try {
+    await client.query(sql);
+  } catch (cause) {
+    const state = sqlState(cause);
+    if (state === DUPLICATE_OBJECT) return;
+    if (state === undefined || !state.startsWith("42"))
+      throw postgresError(cause, "defining the publication");
+    throw new RejotError("PUBLICATION_INCOMPLETE", {
+      detail: (cause as Error).message,
+      hint: `Run this as the owner of the tables and of the publication: ${sql}`,
+      cause,
+    });
+  }
+}
+
+/** The slot, or undefined when there is none. Throws SLOT_LOST when it can no longer be read, or is not pgoutput's. */
+export async function readSlot(client: Client, slotName: string): Promise<SlotState | undefined> {
+  const result = await client.query<Record<string, string | null>>(
+    `SELECT confirmed_flush_lsn, active_pid, wal_status, plugin, database = current_database() AS here
+       FROM pg_replication_slots WHERE slot_name = $1`,
+    [slotName],
+  );
+  const row = result.rows[0];
+  if (row === undefined) return undefined;
+  if (row.plugin !== "pgoutput" || row.here !== "t") {
+    throw new RejotError("SLOT_NOT_OURS", { detail: `${slotName}: plugin ${row.plugin}` });
+  }
+  if (row.wal_status === "lost" || row.confirmed_flush_lsn == null) {
+    throw new RejotError("SLOT_LOST", { detail: `${slotName} is invalidated` });
+  }
+  return {
+    confirmedLsn: parseLsn(row.confirmed_flush_lsn),
+    activePid: row.active_pid == null ? null : Number(row.active_pid),
+    walStatus: row.wal_status ?? "",
+  };
+}
+
+/** Creates the slot. Waits for transactions that are running now. Throws SLOTS_EXHAUSTED, POSTGRES_*. */
+export async function createSlot(client: Client, slotName: string): Promise<void> {
+  try {
+    await client.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [slotName]);
+  } catch (cause) {
+    if (sqlState(cause) === DUPLICATE_OBJECT) return;
+    if (sqlState(cause) === "53400")
+      throw new RejotError("SLOTS_EXHAUSTED", { detail: (cause as Error).message, cause });
+    if (sqlState(cause) === "42501")
+      throw new RejotError("ROLE_WITHOUT_REPLICATION", { detail: (cause as Error).message, cause });
+    throw postgresError(cause, `creating the slot ${slotName}`);
+  }
+}
+
+/** Ends the connection that holds the slot: its process has given no sign of life for too long. */
+export async function endSlotHolder(client: Client, slotName: string): Promise<void> {
+  await client.query(
+    "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active_pid IS NOT NULL",
+    [slotName],
+  );
+}

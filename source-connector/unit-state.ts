@@ -1,0 +1,118 @@
+import { RejotError } from "../shared/errors/error.ts";
+import type { UnitError, UnitRole, UnitStatus } from "../shared/http/status.ts";
+import type { ResolvedSource } from "../shared/manifest/workspace.ts";
+import type { Metrics } from "../shared/observability/metrics.ts";
+import { formatLsn } from "../shared/postgres/lsn.ts";
+import type { Batch, Progress } from "./ports.ts";
+
+const ROLES: readonly UnitRole[] = ["starting", "active", "standby", "retrying", "failed"];
+
+/** What is known of one data store's source while it runs: for status pages and metrics. */
+export class UnitState {
+  readonly #source: ResolvedSource;
+  readonly #metrics: ReturnType<typeof defineMetrics>;
+  #role: UnitRole = "starting";
+  #progress: Progress | undefined;
+  #lagBytes: number | null = null;
+  #lastError: UnitError | null = null;
+  /** Commit time of the oldest transaction that is read but not published, if there is one. */
+  oldestWaitingMs: () => number | undefined = () => undefined;
+  details: Record<string, unknown> = {};
+
+  constructor(source: ResolvedSource, metrics: Metrics) {
+    this.#source = source;
+    this.#metrics = defineMetrics(metrics);
+    this.role = "starting";
+  }
+
+  get role(): UnitRole {
+    return this.#role;
+  }
+
+  set role(role: UnitRole) {
+    this.#role = role;
+    for (const each of ROLES) this.#metrics.role.set({ ...this.#labels, role: each }, each === role ? 1 : 0);
+  }
+
+  /** A batch is durable and confirmed. */
+  published(batch: Batch, events: number, progress: Progress | null): void {
+    this.#metrics.changes.inc(
+      this.#labels,
+      batch.reduce((sum, piece) => sum + piece.changes.length, 0),
+    );
+    this.#metrics.events.inc(this.#labels, events);
+    this.#metrics.batches.inc(this.#labels);
+    if (progress !== null) this.resumed(progress);
+    const last = batch.at(-1);
+    if (last !== undefined)
+      this.#metrics.latency.observe(this.#labels, (Date.now() - last.commitTimeMs) / 1000);
+  }
+
+  /** The topics are complete up to here. */
+  resumed(progress: Progress): void {
+    this.#progress = progress;
+    this.#metrics.lsn.set(this.#labels, Number(progress.commitLsn));
+  }
+
+  set lagBytes(bytes: number) {
+    this.#lagBytes = bytes;
+    this.#metrics.lagBytes.set(this.#labels, bytes);
+  }
+
+  failed(error: unknown): void {
+    this.#metrics.failures.inc(this.#labels);
+    this.#lastError = {
+      code: error instanceof RejotError ? error.code : "INTERNAL_ERROR",
+      message: error instanceof Error ? error.message : String(error),
+      hint: error instanceof RejotError ? error.hint : "",
+      at: new Date().toISOString(),
+    };
+  }
+
+  /** Once it works again, an old error is history, not state. */
+  recovered(): void {
+    this.#lastError = null;
+  }
+
+  get status(): UnitStatus {
+    const oldest = this.oldestWaitingMs();
+    return {
+      manifestSlug: this.#source.manifestSlug,
+      dataStore: this.#source.dataStoreSlug,
+      role: this.#role,
+      position: this.#progress === undefined ? null : formatLsn(this.#progress.commitLsn),
+      lagMs: this.#role !== "active" ? null : oldest === undefined ? 0 : Math.max(0, Date.now() - oldest),
+      lagBytes: this.#lagBytes,
+      lastError: this.#lastError,
+      details: {
+        slot: this.#source.config.slotName,
+        publication: this.#source.config.publicationName,
+        ...this.details,
+      },
+    };
+  }
+
+  get #labels(): { manifest: string; data_store: string } {
+    return { manifest: this.#source.manifestSlug, data_store: this.#source.dataStoreSlug };
+  }
+}
+
+const LABELS = ["manifest", "data_store"] as const;
+
+function defineMetrics(metrics: Metrics) {
+  return {
+    role: metrics.gauge("role", "1 for the role the source is in", [...LABELS, "role"]),
+    changes: metrics.counter("changes_total", "Rows read from the WAL and published", LABELS),
+    events: metrics.counter("events_total", "Events published", LABELS),
+    batches: metrics.counter("batches_total", "Batches published", LABELS),
+    failures: metrics.counter("failures_total", "Times the pipeline ended with an error", LABELS),
+    lsn: metrics.gauge("published_lsn", "Commit LSN up to which the topics are complete", LABELS),
+    lagBytes: metrics.gauge("slot_lag_bytes", "WAL that the slot holds back", LABELS),
+    latency: metrics.histogram(
+      "publish_latency_seconds",
+      "From the commit at the source until the batch is durable",
+      LABELS,
+      [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60],
+    ),
+  };
+}
