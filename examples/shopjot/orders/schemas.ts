@@ -93,7 +93,12 @@ createPublicSchema("order-line", {
   config: {
     publicSchemaType: "postgres",
     transformations: [
-      ...createPostgresPublicSchemaTransformations("insertOrUpdate", "order_lines", orderLine("l.id = :id")),
+      // Both columns of the replica identity are pinned, so that an event shows the line as the change left it.
+      ...createPostgresPublicSchemaTransformations(
+        "insertOrUpdate",
+        "order_lines",
+        orderLine("l.order_id = :order_id AND l.id = :id"),
+      ),
       ...createPostgresPublicSchemaTransformations("delete", "order_lines", `SELECT :id::bigint AS "lineId"`),
       // One change of an order is an event for each of its lines. When it becomes a draft again no row is left, and
       // the transformation for deletes says which lines are to go.
