@@ -1,4 +1,4 @@
-import { type Admin, Kafka, type KafkaConfig, KafkaJSError, type logCreator, logLevel } from "kafkajs";
+import { type Admin, Kafka, type KafkaConfig, type logCreator, logLevel } from "kafkajs";
 import { RejotError } from "../errors/error.ts";
 import type { KafkaConnection } from "../manifest/schema.ts";
 import type { Logger } from "../observability/logger.ts";
@@ -116,7 +116,6 @@ function protocolType(error: unknown): string | undefined {
   for (let e = error; e instanceof Error; e = e.cause) {
     const type = (e as { type?: unknown }).type;
     if (typeof type === "string") return type;
-    if (e instanceof KafkaJSError && e.cause === undefined) break;
   }
   return undefined;
 }

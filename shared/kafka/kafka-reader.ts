@@ -1,5 +1,6 @@
 import type { Kafka } from "kafkajs";
 import { RejotError } from "../errors/error.ts";
+import { untilAborted } from "../lifecycle/abort.ts";
 import { retry } from "../lifecycle/backoff.ts";
 import {
   type AbortedTransaction,
@@ -74,7 +75,8 @@ const METADATA_MAX_AGE_MS = 60_000;
 /** A topic that was not there is looked for again after this. */
 const MISSING_TOPIC_MS = 1_000;
 const IDLE_CLOSE_MS = 60_000;
-const ATTEMPTS = 6;
+/** Begun after this, no further attempt: whoever asked over HTTP is to hear of it. */
+const GIVE_UP_MS = 8_000;
 /** Tried when a fetch brings no record at all, before the rest of the partition is taken as compacted away. */
 const WIDE_FETCH_BYTES = 16 * 1024 * 1024;
 
@@ -204,13 +206,12 @@ class Reader implements KafkaReader {
   }
 
   async #attempt<T>(doing: string, signal: AbortSignal, work: (cluster: Cluster) => Promise<T>): Promise<T> {
+    const giveUpAt = performance.now() + GIVE_UP_MS;
     try {
-      return await retry(() => this.#work(work), {
+      return await retry(() => untilAborted(this.#work(work), signal), {
         signal,
-        maxAttempts: ATTEMPTS,
-        initialMs: 100,
         maxMs: 2_000,
-        retryable: (error) => kafkaError(error, doing).retryable,
+        retryable: (error) => performance.now() < giveUpAt && kafkaError(error, doing).retryable,
       });
     } catch (cause) {
       signal.throwIfAborted();

@@ -68,22 +68,3 @@ async function imageEdit(
   const alias = reference.alias === undefined ? ` AS ${quoteIdentifier(reference.name)}` : "";
   return { ...(await nameRange(template, reference.location)), text: `(SELECT ${list})${alias}` };
 }
-
-/**
- * Writes a Postgres array literal of text values. node-pg's own does the same with two regular expressions a
- * value, which was a tenth of the source's time.
- */
-export function textArray(values: readonly (string | null)[]): string {
-  let literal = "{";
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i];
-    if (i > 0) literal += ",";
-    if (value === null || value === undefined) literal += "NULL";
-    else if (NEEDS_ESCAPE.test(value)) literal += `"${value.replace(ESCAPED, "\\$&")}"`;
-    else literal += `"${value}"`;
-  }
-  return `${literal}}`;
-}
-
-const NEEDS_ESCAPE = /["\\]/;
-const ESCAPED = /["\\]/g;

@@ -1,7 +1,7 @@
 import { RejotError } from "../../shared/errors/error.ts";
 import { type PostgresClient, sqlState } from "../../shared/postgres/client.ts";
+import { textArrayLiteral } from "../../shared/postgres/text-array.ts";
 import { type RowImage, UNCHANGED } from "../ports.ts";
-import { textArray } from "./batch-sql.ts";
 import type { Outcome } from "./event-order.ts";
 import type { BatchStatement, TransformationPlan } from "./plan.ts";
 
@@ -74,7 +74,7 @@ async function query(
       name: run.statement.name,
       text: run.statement.text,
       values: run.arguments.map((values) =>
-        textArray(from === 0 && to === values.length ? values : values.slice(from, to)),
+        textArrayLiteral(from === 0 && to === values.length ? values : values.slice(from, to)),
       ),
       rowMode: "array",
     });
@@ -124,7 +124,7 @@ export class FailedRun extends Error {
 
   async #fails(client: PostgresClient, from: number, to: number): Promise<boolean> {
     try {
-      const values = this.#arguments.map((column) => textArray(column.slice(from, to)));
+      const values = this.#arguments.map((column) => textArrayLiteral(column.slice(from, to)));
       await client.query({ text: this.#statement.text, values });
       return false;
     } catch {
