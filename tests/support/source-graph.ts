@@ -32,10 +32,11 @@ interface Node {
 /** The public name of the package, for imports of itself. */
 const SELF = { name: "rejot-kafka", file: "shared/contracts/api.ts" };
 
-/** Reads all TypeScript files under the folders. `root` is the repository's path. */
+/** Reads all TypeScript files under the folders that there are. `root` is the repository's path. */
 export async function readSources(root: string, folders: readonly string[]): Promise<SourceFile[]> {
   const files: SourceFile[] = [];
-  for (const folder of folders) {
+  const present = await readdir(root);
+  for (const folder of folders.filter((name) => present.includes(name))) {
     const entries = await readdir(posix.join(root, folder), { recursive: true, withFileTypes: true });
     for (const entry of entries) {
       const path = posix.relative(root, posix.join(entry.parentPath, entry.name));
