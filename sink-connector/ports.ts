@@ -1,5 +1,10 @@
 import type { RejotError } from "../shared/errors/error.ts";
 
+/** How a partition is named in maps and messages. */
+export function partitionName({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`;
+}
+
 /** One partition of a topic. */
 export interface TopicPartition {
   readonly topic: string;
@@ -116,6 +121,18 @@ export interface Destination {
   progress(partitions: readonly PartitionBounds[]): Promise<PartitionProgress[]>;
   /** Applies in one transaction. Throws CallFailed when one statement is to blame, else the server's error. */
   write(batch: EventBatch): Promise<WriteOutcome>;
+}
+
+/** Applies runs of events by the policies of the consumer schemas. */
+export interface EventApplier {
+  /** Says where the destination is, before the first run of a partition and after each "stale". */
+  place(places: readonly PartitionProgress[]): void;
+  /**
+   * Resolves when all events are durable in the destination or set aside, or when somebody else has moved the
+   * progress ("stale"): then some may be applied, and the partitions must be placed anew.
+   * Throws SINK_EVENT_FAILED when an event stops the destination: all before it are applied, nothing after it.
+   */
+  apply(runs: readonly EventRun[]): Promise<{ outcome: WriteOutcome; moves: readonly ProgressMove[] }>;
 }
 
 /** Events that could not be applied, kept for people. A resolved `send` means that all brokers in sync have it. */

@@ -662,6 +662,21 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  NOTHING_TO_APPLY: {
+    title: "The manifests have no consumer schemas to apply",
+    cause: "No consumer schema was collected, or the sink was started with another team's manifest.",
+    hint: "Collect consumer schemas first: rejot-kafka collect --write <files>.",
+    retryable: false,
+    exitCode: 1,
+  },
+  SINK_DESTINATION_BUSY: {
+    title: "The destination did not take a batch, which is tried again",
+    cause:
+      "A deadlock, a lock held for too long, a serialization failure, or a server that is read-only for now.",
+    hint: "Nothing to do if it passes; pg_stat_activity and pg_locks show who holds what.",
+    retryable: true,
+    exitCode: 1,
+  },
   SINK_SQL_NOT_SUPPORTED: {
     title: "A consumer schema's statement is of a kind that cannot be applied",
     cause: "The statement is something other than SELECT, INSERT, UPDATE, DELETE or MERGE.",

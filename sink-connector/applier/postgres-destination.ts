@@ -68,7 +68,7 @@ export class PostgresDestination implements Destination {
         retryable: isMendable,
         onRetry: (error) => {
           troubled = true;
-          this.#listener.onRetry(error instanceof RejotError ? error : postgresError(error, this.#server));
+          this.#listener.onRetry(this.#named(error));
         },
       },
     );
@@ -93,6 +93,15 @@ export class PostgresDestination implements Destination {
     const session = this.#session;
     this.#session = undefined;
     await session?.close();
+  }
+
+  /** The error with a code of ours: the server may be gone, or there and busy. */
+  #named(error: unknown): RejotError {
+    if (error instanceof RejotError) return error;
+    const state = sqlState(error);
+    if (state === undefined || /^(08|57P)/.test(state)) return postgresError(error, this.#server);
+    const detail = `${this.#server}: ${(error as Error).message}`;
+    return new RejotError("SINK_DESTINATION_BUSY", { detail, cause: error, context: { sqlState: state } });
   }
 
   get #server(): string {

@@ -1,0 +1,162 @@
+import { RejotError } from "../../shared/errors/error.ts";
+import { sqlState } from "../../shared/postgres/client.ts";
+import {
+  CallFailed,
+  type DeadLetter,
+  type DeadLetters,
+  type Destination,
+  type EventApplier,
+  type EventFailure,
+  type EventRun,
+  type PartitionProgress,
+  type ProgressMove,
+  type SinkEvent,
+  type WriteOutcome,
+} from "../ports.ts";
+import { ProgressBook, splitRuns } from "./progress-book.ts";
+
+/** What the applier needs to know of a consumer schema. */
+export interface ConsumerPolicy {
+  /** `manifest/consumer-schema`, for messages. */
+  readonly name: string;
+  readonly onError: "stop" | "dlq";
+}
+
+/** What the applier works with. */
+export interface ApplierOptions {
+  readonly destination: Destination;
+  readonly deadLetters: DeadLetters;
+  readonly consumers: readonly ConsumerPolicy[];
+  /** The consumer schema of each statement. */
+  readonly consumerOfStatement: readonly number[];
+  /** The event's key, for a person to read. Never throws. */
+  readonly describeKey: (event: SinkEvent) => Promise<string>;
+}
+
+/** Applies whole batches and, only when one fails, looks for the event that is to blame. */
+export class Applier implements EventApplier {
+  readonly #options: ApplierOptions;
+  readonly #book = new ProgressBook();
+
+  constructor(options: ApplierOptions) {
+    this.#options = options;
+  }
+
+  place(places: readonly PartitionProgress[]): void {
+    this.#book.place(places);
+  }
+
+  async apply(runs: readonly EventRun[]): Promise<{ outcome: WriteOutcome; moves: readonly ProgressMove[] }> {
+    const moves = this.#book.movesOf(runs);
+    const events = runs.flatMap((run) => run.events);
+    const stopAt = events.findIndex((event) =>
+      event.failures.some((f) => this.#policyOf(f).onError === "stop"),
+    );
+    if (stopAt < 0) {
+      await this.#setAside(events);
+      return { outcome: await this.#write(runs), moves };
+    }
+    const [before] = splitRuns(runs, stopAt);
+    await this.#setAside(events.slice(0, stopAt));
+    if ((await this.#write(before)) === "stale") return { outcome: "stale", moves };
+    const stopper = events[stopAt] as SinkEvent;
+    const failure = stopper.failures.find((f) => this.#policyOf(f).onError === "stop") as EventFailure;
+    throw await this.#stopError(stopper, failure);
+  }
+
+  /** Writes runs; on a failure everything before the event to blame, then what its policy leaves, then the rest. */
+  async #write(runs: readonly EventRun[]): Promise<WriteOutcome> {
+    let todo = runs;
+    while (todo.length > 0) {
+      const events = todo.flatMap((run) => run.events);
+      const moves = this.#book.movesOf(todo);
+      try {
+        const outcome = await this.#options.destination.write({ events, moves });
+        if (outcome === "applied") this.#book.advance(moves);
+        return outcome;
+      } catch (error) {
+        if (error instanceof CallFailed) {
+          const [before, rest] = splitRuns(todo, error.eventIndex);
+          if (before.length > 0 && (await this.#write(before)) === "stale") return "stale";
+          todo = await this.#withoutCalls(rest, [error.callIndex], error.cause);
+        } else {
+          if (error instanceof RejotError) throw error;
+          if (events.length > 1) return this.#writeHalves(todo, events.length);
+          const all = events[0]?.calls.map((_, i) => i) ?? [];
+          if (all.length === 0) throw error;
+          todo = await this.#withoutCalls(todo, all, error);
+        }
+      }
+    }
+    return "applied";
+  }
+
+  /** For errors that name no event, such as a deferred constraint that fails at commit. */
+  async #writeHalves(runs: readonly EventRun[], count: number): Promise<WriteOutcome> {
+    const [first, second] = splitRuns(runs, Math.ceil(count / 2));
+    if ((await this.#write(first)) === "stale") return "stale";
+    return this.#write(second);
+  }
+
+  /** The runs without some calls of their first event, whose failure goes to the dead letters; or the end. */
+  async #withoutCalls(
+    runs: readonly EventRun[],
+    callIndexes: readonly number[],
+    cause: unknown,
+  ): Promise<EventRun[]> {
+    const [run, ...rest] = runs.filter((r) => r.events.length > 0);
+    const event = run?.events[0];
+    if (run === undefined || event === undefined) throw cause;
+    const failures = callIndexes.map((i) => this.#failureOf(event, i, cause));
+    const stopper = failures.find((f) => this.#policyOf(f).onError === "stop");
+    if (stopper !== undefined) throw await this.#stopError(event, stopper);
+    await this.#options.deadLetters.send(failures.map((failure) => ({ event, failure })));
+    const calls = event.calls.filter((_, i) => !callIndexes.includes(i));
+    return [{ ...run, events: [{ ...event, calls, failures: [] }, ...run.events.slice(1)] }, ...rest];
+  }
+
+  #failureOf(event: SinkEvent, callIndex: number, cause: unknown): EventFailure {
+    const statement = event.calls[callIndex]?.statement ?? 0;
+    const consumer = this.#options.consumerOfStatement[statement] ?? 0;
+    const state = sqlState(cause);
+    const detail = cause instanceof Error ? cause.message : String(cause);
+    const error = new RejotError("SINK_EVENT_FAILED", {
+      detail,
+      cause,
+      ...(state === undefined ? {} : { context: { sqlState: state } }),
+    });
+    return { consumer, error };
+  }
+
+  async #setAside(events: readonly SinkEvent[]): Promise<void> {
+    const letters = events.flatMap((event): DeadLetter[] =>
+      event.failures.map((failure) => ({ event, failure })),
+    );
+    if (letters.length > 0) await this.#options.deadLetters.send(letters);
+  }
+
+  #policyOf(failure: EventFailure): ConsumerPolicy {
+    return this.#options.consumers[failure.consumer] ?? { name: "?", onError: "stop" };
+  }
+
+  async #stopError(event: SinkEvent, { consumer, error }: EventFailure): Promise<RejotError> {
+    const name = this.#options.consumers[consumer]?.name ?? "?";
+    const key = await this.#options.describeKey(event);
+    const { topic, partition, record } = event;
+    const where = `topic ${topic}, partition ${partition}, offset ${record.offset}, key ${key}, consumer schema ${name}`;
+    const sql = error.cause as { detail?: string; constraint?: string } | undefined;
+    const why =
+      error.code === "SINK_EVENT_FAILED" ? messageOf(error.cause) : `${error.code}: ${error.message}`;
+    const detail = sql?.detail === undefined ? "" : ` (${sql.detail})`;
+    return new RejotError("SINK_EVENT_FAILED", {
+      detail: `${where}: ${why}${detail}`,
+      ...(error.cause === undefined ? {} : { cause: error.cause }),
+      context: { topic, partition, offset: record.offset, key, consumerSchema: name, ...error.context },
+      ...(error.code === "SINK_EVENT_FAILED" ? {} : { hint: error.hint }),
+    });
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,221 @@
+import { RejotError } from "../../shared/errors/error.ts";
+import {
+  type EventFeed,
+  type EventRun,
+  type FeedItem,
+  type KafkaRecord,
+  type PartitionBounds,
+  type PartitionProgress,
+  type ProgressMove,
+  partitionName,
+  type TopicPartition,
+} from "../ports.ts";
+import { FetchPosition } from "./fetch-position.ts";
+import { type BufferLimits, RunBuffer } from "./run-buffer.ts";
+
+/** What the feed has Kafka's consumer do. */
+export interface FetchControl {
+  pause(partition: TopicPartition): void;
+  /** Reads on from an offset. */
+  resumeAt(partition: TopicPartition, offset: number): void;
+  /** What the topics hold of these partitions at the moment. */
+  bounds(partitions: readonly TopicPartition[]): Promise<PartitionBounds[]>;
+  report(moves: readonly ProgressMove[]): void;
+}
+
+/** Limits of what is read ahead and of what is handed out at once. */
+export interface FeedLimits {
+  readonly ahead: BufferLimits;
+  readonly batchMaxRows: number;
+  readonly batchMaxBytes: number;
+}
+
+/** A fetched batch as the consumer delivers it. */
+export interface FetchedBatch extends TopicPartition {
+  readonly fetchedOffset: number;
+  readonly lastOffset: number;
+  readonly highWatermark: number;
+  readonly records: readonly KafkaRecord[];
+}
+
+/** A promise to take the records of a batch, if nothing has changed when they are decoded. */
+export interface Ticket {
+  readonly records: readonly KafkaRecord[];
+  readonly nextOffset: number;
+  readonly lastOffset: number;
+  readonly place: FetchPosition;
+}
+
+interface Assigned {
+  readonly partition: TopicPartition;
+  /** Undefined until the destination has said where the partition starts. */
+  place: FetchPosition | undefined;
+}
+
+/** The port over an assignment that Kafka may change at any moment. All state, no I/O: the adapter calls it. */
+export class AssignmentFeed implements EventFeed {
+  readonly #limits: FeedLimits;
+  readonly #control: FetchControl;
+  readonly #buffer: RunBuffer;
+  readonly #bounds = new Map<string, PartitionBounds>();
+  #assigned = new Map<string, Assigned>();
+  #unplaced = new Set<string>();
+  #generation = 0;
+  #end: { readonly error?: unknown } | undefined;
+  #changed = Promise.withResolvers<void>();
+
+  constructor(limits: FeedLimits, control: FetchControl) {
+    this.#limits = limits;
+    this.#control = control;
+    this.#buffer = new RunBuffer(limits.ahead);
+  }
+
+  /** The group has given this process these partitions, and only these. */
+  assign(partitions: readonly TopicPartition[]): void {
+    this.#generation += 1;
+    this.#buffer.drop();
+    this.#assigned = new Map(
+      partitions.map((partition) => [partitionName(partition), { partition, place: undefined }]),
+    );
+    this.#unplaced = new Set(this.#assigned.keys());
+    for (const partition of partitions) this.#control.pause(partition);
+    this.#wake();
+  }
+
+  /** Ends the iteration: in good order after what was handed out, or with an error. */
+  end(error?: unknown): void {
+    this.#end ??= error === undefined ? {} : { error };
+    this.#wake();
+  }
+
+  get isEnded(): boolean {
+    return this.#end !== undefined;
+  }
+
+  /** Resolves when the buffer has room or the feed has ended. */
+  async room(): Promise<void> {
+    while (this.#buffer.isFull && this.#end === undefined) await this.#changed.promise;
+  }
+
+  get isFull(): boolean {
+    return this.#buffer.isFull && this.#end === undefined;
+  }
+
+  /** Whether a fetched batch continues its partition; sends the consumer back where it has to read when not. */
+  offer(batch: FetchedBatch): Ticket | undefined {
+    const assigned = this.#assigned.get(partitionName(batch));
+    const place = assigned?.place;
+    if (place === undefined) return undefined;
+    place.highWatermark = Math.max(place.highWatermark, batch.highWatermark);
+    if (!this.#follow(batch, place, place.offer(batch.fetchedOffset))) return undefined;
+    return {
+      records: place.withoutRepeats(batch.records),
+      nextOffset: place.nextOffset,
+      lastOffset: batch.lastOffset,
+      place,
+    };
+  }
+
+  /** Buffers the run made from a ticket, unless the partition was taken away or moved in the meantime. */
+  put(ticket: Ticket, run: EventRun): void {
+    const place = this.#assigned.get(partitionName(run))?.place;
+    if (place !== ticket.place || place.nextOffset !== ticket.nextOffset) return;
+    place.nextOffset = run.endOffset;
+    this.#buffer.add(run);
+    this.#wake();
+  }
+
+  /** The consumer has passed over records without showing them. */
+  skip(partition: TopicPartition, firstOffset: number | null, lastOffset: number): void {
+    const place = this.#assigned.get(partitionName(partition))?.place;
+    if (place !== undefined) this.#follow(partition, place, place.skip(firstOffset, lastOffset));
+  }
+
+  place(generation: number, places: readonly PartitionProgress[]): void {
+    if (generation !== this.#generation) return;
+    for (const progress of places) {
+      const name = partitionName(progress);
+      const assigned = this.#assigned.get(name);
+      const bounds = this.#bounds.get(name);
+      if (assigned === undefined || bounds === undefined) continue;
+      assigned.place = new FetchPosition(progress, bounds);
+      this.#unplaced.delete(name);
+      this.#control.resumeAt(assigned.partition, progress.nextOffset);
+    }
+  }
+
+  displace(partitions: readonly TopicPartition[]): void {
+    this.#buffer.drop(new Set(partitions.map(partitionName)));
+    for (const partition of partitions) {
+      const assigned = this.#assigned.get(partitionName(partition));
+      if (assigned === undefined) continue;
+      assigned.place = undefined;
+      this.#unplaced.add(partitionName(partition));
+      this.#control.pause(partition);
+    }
+    this.#wake();
+  }
+
+  report(moves: readonly ProgressMove[]): void {
+    this.#control.report(moves.filter((move) => this.#assigned.has(partitionName(move))));
+  }
+
+  /** What is read ahead, and how far each partition is read; for status pages. */
+  overview(): {
+    bufferedRows: number;
+    oldestTimestampMs: number | undefined;
+    partitions: (TopicPartition & { fetchedOffset: number | null; highWatermark: number | null })[];
+  } {
+    return {
+      bufferedRows: this.#buffer.rows,
+      oldestTimestampMs: this.#buffer.oldestTimestampMs,
+      partitions: [...this.#assigned.values()].map(({ partition, place }) => ({
+        ...partition,
+        fetchedOffset: place?.nextOffset ?? null,
+        highWatermark: place?.highWatermark ?? null,
+      })),
+    };
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<FeedItem> {
+    for (;;) {
+      if (this.#end !== undefined) {
+        if ("error" in this.#end) throw this.#end.error;
+        return;
+      }
+      const generation = this.#generation;
+      if (this.#unplaced.size > 0) {
+        const partitions = await this.#control.bounds(this.#unplacedPartitions());
+        if (generation !== this.#generation) continue;
+        for (const bounds of partitions) this.#bounds.set(partitionName(bounds), bounds);
+        yield { kind: "assigned", generation, partitions };
+      } else if (!this.#buffer.isEmpty) {
+        const runs = this.#buffer.take(this.#limits.batchMaxRows, this.#limits.batchMaxBytes);
+        this.#wake();
+        yield { kind: "events", runs };
+      } else {
+        await this.#changed.promise;
+      }
+    }
+  }
+
+  #unplacedPartitions(): TopicPartition[] {
+    return [...this.#unplaced].flatMap((name) => this.#assigned.get(name)?.partition ?? []);
+  }
+
+  #follow(partition: TopicPartition, place: FetchPosition, decision: "take" | "seek" | "broken"): boolean {
+    if (decision === "take") return true;
+    if (decision === "seek") this.#control.resumeAt(partition, place.nextOffset);
+    else {
+      this.end(
+        new RejotError("SINK_FEED_BROKEN", { detail: `${partitionName(partition)} at ${place.nextOffset}` }),
+      );
+    }
+    return false;
+  }
+
+  #wake(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+}

@@ -1,0 +1,238 @@
+import type { Admin, Batch, Consumer, EachBatchPayload, Kafka, KafkaMessage } from "kafkajs";
+import { kafkaError } from "../../shared/kafka/kafka-client.ts";
+import { CHANGE_HEADER } from "../../shared/kafka/position.ts";
+import { delay } from "../../shared/lifecycle/backoff.ts";
+import type { Logger } from "../../shared/observability/logger.ts";
+import type { KafkaRecord, PartitionBounds, ProgressMove, SinkEvent, TopicPartition } from "../ports.ts";
+import { AssignmentFeed, type FeedLimits, type FetchControl, type FetchedBatch } from "./assignment-feed.ts";
+import { groupByTopic } from "./group-by-topic.ts";
+import { fairAssigner } from "./kafka-assigner.ts";
+
+/** What the consumer of one destination is made from. */
+export interface KafkaConsumerOptions {
+  readonly kafka: Kafka;
+  readonly group: string;
+  /** Topics that exist; others are waited for by whoever makes the consumer. */
+  readonly topics: readonly string[];
+  readonly limits: FeedLimits;
+  readonly sessionTimeoutMs: number;
+  readonly rebalanceTimeoutMs: number;
+  readonly heartbeatMs: number;
+  readonly metadataMaxAgeMs: number;
+  readonly fetchMaxWaitMs: number;
+  readonly fetchMaxBytes: number;
+  readonly logger: Logger;
+  /** Told when the group has no partition for this process. */
+  readonly onIdle: () => void;
+  /** Decodes and binds; retries what can be retried until the signal is aborted. */
+  readonly decode: (
+    partition: TopicPartition,
+    records: readonly KafkaRecord[],
+    signal: AbortSignal,
+  ) => Promise<SinkEvent[]>;
+}
+
+/** Kafka's group offsets are for monitoring only: once a second is plenty. */
+const REPORT_EVERY_MS = 1_000;
+
+/**
+ * A member of the destination's consumer group, as a feed. Fetching and decoding go on while the destination works,
+ * up to the limits. Where partitions start is the destination's word, never that of Kafka's committed offsets.
+ */
+export class KafkaConsumer {
+  readonly feed: AssignmentFeed;
+  readonly #options: KafkaConsumerOptions;
+  readonly #consumer: Consumer;
+  readonly #admin: Admin;
+  readonly #closing = new AbortController();
+  readonly #unreported = new Map<string, ProgressMove>();
+  #reportedAtMs = 0;
+  #reporting = false;
+
+  constructor(options: KafkaConsumerOptions) {
+    this.#options = options;
+    const { kafka, group } = options;
+    this.#admin = kafka.admin();
+    this.#consumer = kafka.consumer({
+      groupId: group,
+      sessionTimeout: options.sessionTimeoutMs,
+      rebalanceTimeout: options.rebalanceTimeoutMs,
+      heartbeatInterval: options.heartbeatMs,
+      metadataMaxAge: options.metadataMaxAgeMs,
+      maxWaitTimeInMs: options.fetchMaxWaitMs,
+      maxBytes: options.fetchMaxBytes,
+      allowAutoTopicCreation: false,
+      partitionAssigners: [fairAssigner],
+      // A consumer that crashed is replaced by its owner, who also says so in the status.
+      retry: { restartOnFailure: async () => false },
+    });
+    this.feed = new AssignmentFeed(options.limits, this.#control());
+    this.#listen();
+  }
+
+  /** Joins the group. Throws KAFKA_*; later trouble ends the feed with an error. */
+  async start(): Promise<void> {
+    const { topics } = this.#options;
+    try {
+      await this.#admin.connect();
+      await this.#consumer.connect();
+      await this.#consumer.subscribe({ topics: [...topics], fromBeginning: true });
+      await this.#consumer.run({
+        autoCommit: false,
+        partitionsConsumedConcurrently: 1,
+        eachBatch: (payload) => this.#onBatch(payload),
+      });
+    } catch (cause) {
+      throw kafkaError(cause, `joining the consumer group ${this.#options.group}`);
+    }
+  }
+
+  /** Leaves the group, so that others take over at once. Never throws. */
+  async stop(): Promise<void> {
+    this.feed.end();
+    if (this.#unreported.size > 0) await this.#report();
+    this.#closing.abort(new DOMException("the consumer stops", "AbortError"));
+    await this.#consumer.disconnect().catch(() => {});
+    await this.#admin.disconnect().catch(() => {});
+  }
+
+  #listen(): void {
+    const { GROUP_JOIN, CRASH, START_BATCH_PROCESS } = this.#consumer.events;
+    this.#consumer.on(GROUP_JOIN, ({ payload }) => {
+      const partitions = Object.entries(payload.memberAssignment).flatMap(([topic, numbers]) =>
+        numbers.map((partition) => ({ topic, partition })),
+      );
+      this.#options.logger.info(
+        { group: payload.groupId, partitions: partitions.length },
+        "joined the group",
+      );
+      this.feed.assign(partitions);
+      if (partitions.length === 0) this.#options.onIdle();
+    });
+    this.#consumer.on(CRASH, ({ payload }) => {
+      this.feed.end(kafkaError(payload.error, `reading for the consumer group ${this.#options.group}`));
+    });
+    this.#consumer.on(START_BATCH_PROCESS, ({ payload }) => {
+      if (payload.batchSize > 0) return;
+      // kafkajs' type does not say that there may be no first offset.
+      const first = payload.firstOffset as string | null;
+      this.feed.skip(payload, first === null ? null : Number(first), Number(payload.lastOffset));
+    });
+  }
+
+  async #onBatch({ batch, heartbeat }: EachBatchPayload): Promise<void> {
+    const { feed } = this;
+    while (feed.isFull) await this.#whileBeating(feed.room(), heartbeat);
+    const ticket = feed.offer(fetchedBatch(batch));
+    if (ticket === undefined) return;
+    const { topic, partition } = batch;
+    const decoding = this.#options.decode({ topic, partition }, ticket.records, this.#closing.signal);
+    const events = await this.#whileBeating(decoding, heartbeat).catch((error: unknown) => {
+      if (!this.#closing.signal.aborted) throw error;
+    });
+    if (events === undefined) return;
+    let bytes = 0;
+    for (const { key, value } of ticket.records) bytes += (key?.length ?? 0) + (value?.length ?? 0);
+    feed.put(ticket, { topic, partition, events, endOffset: ticket.lastOffset + 1, bytes });
+  }
+
+  /** Waits without being thrown out of the group. Throws when the group is rebalancing: kafkajs then joins again. */
+  async #whileBeating<T>(work: Promise<T>, heartbeat: () => Promise<void>): Promise<T> {
+    const finished = work.then((value) => ({ value }));
+    finished.catch(() => {});
+    for (;;) {
+      const beat = new AbortController();
+      const pause = delay(this.#options.heartbeatMs, beat.signal).catch(() => undefined);
+      const done = await Promise.race([finished, pause]).finally(() => beat.abort());
+      if (done !== undefined) return done.value;
+      await heartbeat();
+    }
+  }
+
+  #control(): FetchControl {
+    return {
+      pause: ({ topic, partition }) => this.#consumer.pause([{ topic, partitions: [partition] }]),
+      resumeAt: ({ topic, partition }, offset) => {
+        this.#consumer.seek({ topic, partition, offset: String(offset) });
+        this.#consumer.resume([{ topic, partitions: [partition] }]);
+      },
+      bounds: (partitions) => this.#bounds(partitions),
+      report: (moves) => {
+        for (const move of moves) this.#unreported.set(`${move.topic}/${move.partition}`, move);
+        if (!this.#reporting && Date.now() - this.#reportedAtMs >= REPORT_EVERY_MS) void this.#report();
+      },
+    };
+  }
+
+  async #bounds(partitions: readonly TopicPartition[]): Promise<PartitionBounds[]> {
+    const found: PartitionBounds[] = [];
+    try {
+      for (const [topic, numbers] of groupByTopic(partitions)) {
+        for (const { partition, low, high } of await this.#admin.fetchTopicOffsets(topic)) {
+          if (!numbers.includes(partition)) continue;
+          found.push({ topic, partition, firstOffset: Number(low), endOffset: Number(high) });
+        }
+      }
+    } catch (cause) {
+      throw kafkaError(cause, "looking up where topics begin and end");
+    }
+    return found;
+  }
+
+  async #report(): Promise<void> {
+    const moves = [...this.#unreported.values()];
+    this.#unreported.clear();
+    this.#reporting = true;
+    try {
+      await this.#consumer.commitOffsets(
+        moves.map(({ topic, partition, nextOffset }) => ({ topic, partition, offset: String(nextOffset) })),
+      );
+    } catch (err) {
+      this.#options.logger.debug({ err }, "Kafka did not take the offsets that are for monitoring");
+    } finally {
+      this.#reporting = false;
+      this.#reportedAtMs = Date.now();
+    }
+  }
+}
+
+function fetchedBatch(batch: Batch): FetchedBatch {
+  return {
+    topic: batch.topic,
+    partition: batch.partition,
+    // Not in kafkajs' types: the offset that was asked for.
+    fetchedOffset: Number((batch as unknown as { fetchedOffset: string }).fetchedOffset),
+    lastOffset: Number(batch.lastOffset()),
+    highWatermark: Number(batch.highWatermark),
+    records: batch.messages.map(record),
+  };
+}
+
+function record(message: KafkaMessage): KafkaRecord {
+  const header = message.headers?.[CHANGE_HEADER];
+  const change = Array.isArray(header) ? header[0] : header;
+  // Not in kafkajs' types: what the record's batch says of its producer.
+  const { batchContext } = message as unknown as { batchContext?: { inTransaction: boolean } };
+  return {
+    offset: Number(message.offset),
+    key: message.key,
+    value: message.value,
+    timestampMs: Number(message.timestamp),
+    change: typeof change === "string" ? Buffer.from(change) : change,
+    transactional: batchContext?.inTransaction ?? false,
+  };
+}
+
+/** The topics of a list that exist. Throws KAFKA_*. */
+export async function existingTopics(kafka: Kafka, topics: readonly string[]): Promise<string[]> {
+  const admin = kafka.admin();
+  try {
+    await admin.connect();
+    const existing = new Set(await admin.listTopics());
+    return topics.filter((topic) => existing.has(topic));
+  } catch (cause) {
+    throw kafkaError(cause, "listing topics");
+  } finally {
+    await admin.disconnect().catch(() => {});
+  }
+}

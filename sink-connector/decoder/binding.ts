@@ -1,0 +1,62 @@
+import type { AvroField, AvroRecord } from "../../shared/contracts/avro-types.ts";
+import { compileParameter } from "../../shared/contracts/row-decoder.ts";
+import { RejotError } from "../../shared/errors/error.ts";
+import type { PgType } from "../../shared/postgres/type-catalog.ts";
+
+/** A statement whose placeholders take their values from an event's fields. */
+export interface BindableStatement {
+  /** Index into the destination's statements. */
+  readonly statement: number;
+  /** Placeholders in the order of the values: names, or "1", "2" for the fields by place. */
+  readonly placeholders: readonly string[];
+  /** The destination's type of each placeholder. */
+  readonly types: ReadonlyMap<string, PgType>;
+}
+
+/** The values of one event for one statement, as Postgres text. Throws when a value has no such text. */
+export type Binder = (row: Record<string, unknown>) => (string | null)[];
+
+/**
+ * Compiles the way from an event of one schema to a statement's values. A field that the schema does not have is
+ * null: it is optional, and the event was published by a version that did not know it yet.
+ */
+export function compileBinder(statement: BindableStatement, schema: AvroRecord): Binder {
+  const parameters = statement.placeholders.map((placeholder) => {
+    const field = fieldOf(schema, placeholder);
+    const type = statement.types.get(placeholder);
+    if (type === undefined) throw new RejotError("INTERNAL_ERROR", { detail: `no type for :${placeholder}` });
+    return field === undefined ? undefined : { name: field.name, toText: compileParameter(field.type, type) };
+  });
+  return (row) => {
+    const values: (string | null)[] = new Array(parameters.length);
+    for (let i = 0; i < parameters.length; i++) {
+      const parameter = parameters[i];
+      const value = parameter === undefined ? null : row[parameter.name];
+      values[i] =
+        parameter === undefined || value === null || value === undefined ? null : parameter.toText(value);
+    }
+    return values;
+  };
+}
+
+/** The field that a placeholder stands for: by name, or by its place in the schema, from 1. */
+export function fieldOf(schema: AvroRecord, placeholder: string): AvroField | undefined {
+  if (/^\d+$/.test(placeholder)) return schema.fields[Number(placeholder) - 1];
+  return schema.fields.find((field) => field.name === placeholder);
+}
+
+/** Throws SINK_PLACEHOLDER_UNKNOWN for a placeholder that a schema has no field for. */
+export function checkPlaceholders(
+  placeholders: readonly string[],
+  schema: AvroRecord,
+  { consumerName, purpose }: { consumerName: string; purpose: "sql" | "deleteSql" },
+): void {
+  const unknown = placeholders.filter((placeholder) => fieldOf(schema, placeholder) === undefined);
+  if (unknown.length === 0) return;
+  const list = unknown.map((name) => (/^\d+$/.test(name) ? `$${name}` : `:${name}`)).join(", ");
+  const fields = schema.fields.map((field) => field.name).join(", ");
+  const what = purpose === "sql" ? "public schema" : "key";
+  throw new RejotError("SINK_PLACEHOLDER_UNKNOWN", {
+    detail: `${list} in ${purpose} of ${consumerName}; the ${what} has ${fields}`,
+  });
+}

@@ -1,0 +1,205 @@
+import { createKafka, type Kafka } from "../shared/kafka/kafka-client.ts";
+import { delay, retry } from "../shared/lifecycle/backoff.ts";
+import type { ResolvedDestination } from "../shared/manifest/workspace.ts";
+import type { Logger } from "../shared/observability/logger.ts";
+import type { SchemaRegistry } from "../shared/registry/schema-registry.ts";
+import { Applier } from "./applier/applier.ts";
+import { PostgresDestination } from "./applier/postgres-destination.ts";
+import type { SinkConfig } from "./config.ts";
+import { existingTopics, KafkaConsumer } from "./consumer/kafka-consumer.ts";
+import { KafkaDeadLetters } from "./dead-letter/kafka-dead-letters.ts";
+import { EventDecoder } from "./decoder/event-decoder.ts";
+import type { DestinationPlan } from "./destination-plan.ts";
+import { runPipeline } from "./pipeline.ts";
+import type { KafkaRecord, SinkEvent, TopicPartition } from "./ports.ts";
+import type { SessionControl } from "./supervisor.ts";
+import type { UnitState } from "./unit-state.ts";
+
+/** What a session is made from. */
+export interface SessionOptions {
+  readonly destination: ResolvedDestination;
+  readonly plan: DestinationPlan;
+  readonly config: SinkConfig;
+  readonly state: UnitState;
+  readonly registry: SchemaRegistry;
+  readonly logger: Logger;
+  readonly control: SessionControl;
+}
+
+/** One attempt at serving a destination: connects everything and works until drained or until something breaks. */
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #kafka: Kafka;
+  readonly #postgres: PostgresDestination;
+
+  constructor(options: SessionOptions) {
+    const { destination, plan, config, logger, control, state } = options;
+    this.#options = options;
+    this.#kafka = createKafka(destination.eventStore, { clientId: plan.group, logger });
+    this.#postgres = new PostgresDestination(
+      {
+        connection: destination.connection,
+        group: plan.group,
+        statements: plan.statements,
+        lockTimeoutMs: config.lockTimeoutMs,
+        applyTimeoutMs: config.applyTimeoutMs,
+        logger,
+      },
+      { onRetry: (error) => this.#trouble(error), onRecovery: () => state.recovered() },
+      control.abort,
+    );
+  }
+
+  async run(): Promise<void> {
+    const { plan, state, control, config } = this.#options;
+    await using cleanup = new AsyncDisposableStack();
+    cleanup.defer(() => this.#postgres.close());
+    const { types, mode } = await abortable(this.#postgres.open(), control.drain);
+    state.applyMode = mode;
+    const deadLetters = this.#deadLetters();
+    cleanup.defer(() => deadLetters.close());
+    const decoder = new EventDecoder(this.#options.registry, plan.routes(types));
+    const applier = new Applier({
+      destination: this.#postgres,
+      deadLetters,
+      consumers: plan.consumers,
+      consumerOfStatement: plan.consumerOfStatement,
+      describeKey: (event) => decoder.describeKey(event),
+    });
+    while (!control.drain.aborted) {
+      const topics = await existingTopics(this.#kafka, plan.topics);
+      state.missingTopics = plan.topics.filter((topic) => !topics.includes(topic));
+      if (topics.length > 0) await this.#serve(topics, decoder, applier);
+      else await delay(config.topicPollMs, control.drain).catch(() => {});
+    }
+  }
+
+  /** Reads topics until drained, until something breaks, or until one more topic exists. */
+  async #serve(topics: readonly string[], decoder: EventDecoder, applier: Applier): Promise<void> {
+    const { state, control } = this.#options;
+    const consumer = this.#consumer(topics, decoder);
+    const ended = new AbortController();
+    const endFeed = (): void => consumer.feed.end();
+    control.drain.addEventListener("abort", endFeed, { once: true });
+    state.feed = consumer.feed;
+    try {
+      await consumer.start();
+      void this.#watchForTopics(topics, ended.signal).then(endFeed, () => {});
+      await runPipeline({
+        feed: consumer.feed,
+        destination: this.#postgres,
+        applier,
+        observer: {
+          applied: (runs, moves, seconds) => state.applied(runs, moves, seconds),
+          placed: () => state.recovered(),
+          displaced: (moves) =>
+            this.#options.logger.warn(
+              { moves },
+              "the destination's progress is elsewhere: reading on from there",
+            ),
+        },
+      });
+    } finally {
+      ended.abort();
+      control.drain.removeEventListener("abort", endFeed);
+      await consumer.stop();
+      state.feed = undefined;
+    }
+  }
+
+  /** Resolves when a topic exists that was missing. */
+  async #watchForTopics(present: readonly string[], signal: AbortSignal): Promise<void> {
+    const { plan, config, logger } = this.#options;
+    const missing = plan.topics.filter((topic) => !present.includes(topic));
+    if (missing.length === 0) return new Promise<void>(() => {});
+    for (;;) {
+      await delay(config.topicPollMs, signal);
+      const found = await existingTopics(this.#kafka, missing).catch(() => []);
+      if (found.length > 0) {
+        logger.info({ topics: found }, "topics have appeared");
+        return;
+      }
+    }
+  }
+
+  #consumer(topics: readonly string[], decoder: EventDecoder): KafkaConsumer {
+    const { plan, config, state, logger } = this.#options;
+    return new KafkaConsumer({
+      kafka: this.#kafka,
+      group: plan.group,
+      topics,
+      limits: {
+        ahead: { maxRows: config.maxBufferedRows, maxBytes: config.maxBufferedBytes },
+        batchMaxRows: config.maxRows,
+        batchMaxBytes: config.maxBytes,
+      },
+      sessionTimeoutMs: config.sessionTimeoutMs,
+      rebalanceTimeoutMs: config.rebalanceTimeoutMs,
+      heartbeatMs: config.heartbeatMs,
+      metadataMaxAgeMs: config.metadataMaxAgeMs,
+      fetchMaxWaitMs: config.fetchMaxWaitMs,
+      fetchMaxBytes: config.fetchMaxBytes,
+      logger,
+      onIdle: () => state.recovered(),
+      decode: (partition, records, signal) => this.#decode(decoder, partition, records, signal),
+    });
+  }
+
+  async #decode(
+    decoder: EventDecoder,
+    partition: TopicPartition,
+    records: readonly KafkaRecord[],
+    signal: AbortSignal,
+  ): Promise<SinkEvent[]> {
+    let troubled = false;
+    const events = await retry(() => decoder.decode(partition, records), {
+      signal,
+      onRetry: (error) => {
+        troubled = true;
+        this.#trouble(error);
+      },
+    });
+    if (troubled) this.#options.state.recovered();
+    return events;
+  }
+
+  #deadLetters(): KafkaDeadLetters {
+    const { destination, plan, state, control, logger } = this.#options;
+    return new KafkaDeadLetters({
+      kafka: this.#kafka,
+      group: plan.group,
+      consumerNames: plan.consumers.map((consumer) => consumer.name),
+      replicationFactor: destination.eventStore.replicationFactor,
+      signal: control.abort,
+      onRetry: (error) => this.#trouble(error),
+      onSent: (letters) => {
+        state.deadLettered(letters);
+        for (const { event, failure } of letters) {
+          const { topic, partition, record } = event;
+          const consumerSchema = plan.consumers[failure.consumer]?.name;
+          const { code, message } = failure.error;
+          logger.warn({ topic, partition, offset: record.offset, consumerSchema, code }, message);
+        }
+      },
+    });
+  }
+
+  #trouble(error: unknown): void {
+    this.#options.state.retrying(error);
+    this.#options.logger.warn({ err: error }, "trouble, trying again");
+  }
+}
+
+/** Waits for work that must not hold up a stop. */
+async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  work.catch(() => {});
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal.reason);
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
