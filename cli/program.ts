@@ -8,6 +8,7 @@ import { addManifestDataStore } from "./commands/manifest-datastore.ts";
 import { addManifestEventStore } from "./commands/manifest-eventstore.ts";
 import { addManifestInfo } from "./commands/manifest-info.ts";
 import { addManifestInit } from "./commands/manifest-init.ts";
+import { addManifestSync } from "./commands/manifest-sync.ts";
 import { addWorkspace } from "./commands/workspace.ts";
 import { type CliContext, Exit } from "./context.ts";
 import { packageFile } from "./package-files.ts";
@@ -47,6 +48,7 @@ export function buildProgram(context: CliContext): Command {
   addManifestConnection(manifest, context);
   addManifestDataStore(manifest, context);
   addManifestEventStore(manifest, context);
+  addManifestSync(manifest, context);
   addCollect(program, context);
   addWorkspace(program, context);
   return program;

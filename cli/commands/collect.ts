@@ -3,8 +3,6 @@ import { describeError, RejotError } from "../../shared/errors/error.ts";
 import type { Diagnostic } from "../../shared/manifest/diagnostic.ts";
 import { displayPath, type LoadedManifest, loadManifests } from "../../shared/manifest/load.ts";
 import { checkWorkspace } from "../../shared/manifest/workspace.ts";
-import { CheckDatabases } from "../check/check-databases.ts";
-import { checkOnDatabases } from "../check/database-check.ts";
 import { checkStatements } from "../check/static-check.ts";
 import { type MergedManifest, mergeSchemas } from "../collect-merge.ts";
 import { type CliContext, Exit } from "../context.ts";
@@ -73,6 +71,8 @@ async function checkMerged(
   const { diagnostics, publicSchemas } = await checkWorkspace([target, ...loaded.slice(1)]);
   diagnostics.push(...(await checkStatements(target, publicSchemas)));
   if (diagnostics.some((d) => d.severity === "error")) return diagnostics;
+  const { CheckDatabases } = await import("../check/check-databases.ts");
+  const { checkOnDatabases } = await import("../check/database-check.ts");
   await using databases = new CheckDatabases(target, context.env, named);
   const onDatabases = await checkOnDatabases(target, publicSchemas, databases.open);
   return withoutRepetition([...diagnostics, ...databases.diagnostics, ...onDatabases]);

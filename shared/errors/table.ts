@@ -372,6 +372,13 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  NOTHING_TO_SYNC: {
+    title: "The manifests neither publish nor consume anything",
+    cause: "No schemas were collected into them yet.",
+    hint: "Write schemas and run: rejot-kafka collect --check --write <files>.",
+    retryable: false,
+    exitCode: 1,
+  },
   DUPLICATE_EVENT_STORE: {
     title: "The event store was added already",
     cause: "The command was run twice.",
@@ -531,6 +538,13 @@ export const ERRORS = {
     title: "Kafka refused access",
     cause: "Wrong credentials, or the principal lacks a right on a topic, group or transactional id.",
     hint: "Check sasl in the connection and the ACLs; docs/operations.md lists the rights that are needed.",
+    retryable: false,
+    exitCode: 1,
+  },
+  KAFKA_TRANSACTION_TIMEOUT: {
+    title: "The brokers do not allow Kafka transactions as long as asked for",
+    cause: "transaction.max.timeout.ms of the brokers is below the source's transaction timeout.",
+    hint: "Raise transaction.max.timeout.ms, or lower REJOT_SOURCE_TRANSACTION_TIMEOUT_MS; the largest transaction of the source must be published within it.",
     retryable: false,
     exitCode: 1,
   },

@@ -1,0 +1,76 @@
+import { type Command, Option } from "commander";
+import { RejotError } from "../../shared/errors/error.ts";
+import { loadManifests } from "../../shared/manifest/load.ts";
+import { resolveWorkspace, type Workspace } from "../../shared/manifest/workspace.ts";
+import { type ProcessSettings, processSettings } from "../../shared/process/process-settings.ts";
+import type { Connector } from "../../shared/process/run-connectors.ts";
+import { readSettings } from "../../shared/settings/settings.ts";
+import { type CliContext, Exit } from "../context.ts";
+
+const PREFIX = "REJOT_SYNC";
+
+/** `manifest sync`: source and sink of the manifests in one process, until a signal ends it. */
+export function addManifestSync(parent: Command, context: CliContext): void {
+  const command = parent
+    .command("sync <manifests...>")
+    .description(
+      "run the manifests: publish their public schemas and apply their consumer schemas, in one process. " +
+        "REJOT_SOURCE_* and REJOT_SINK_* variables set what the connectors take (docs/operations.md)",
+    );
+  for (const [name, setting] of Object.entries(processSettings)) {
+    const fallback = setting.default === undefined ? "" : ` (default: ${setting.default})`;
+    command.addOption(new Option(`--${kebab(name)} <value>`, `${setting.description}${fallback}`));
+  }
+  command.action(async (manifests: string[], flags: Record<string, string>) => {
+    const args = Object.entries(flags).map(([name, value]) => `--${kebab(name)}=${value}`);
+    const { values } = readSettings(processSettings, { prefix: PREFIX, env: context.env, args });
+    const exitCode = await sync(manifests, values, context);
+    if (exitCode !== 0) throw new Exit(exitCode);
+  });
+}
+
+async function sync(paths: readonly string[], values: ProcessSettings, context: CliContext): Promise<number> {
+  const workspace = await resolveWorkspace(await loadManifests(paths), context.env);
+  if (workspace.sources.length === 0 && workspace.destinations.length === 0) {
+    throw new RejotError("NOTHING_TO_SYNC", { detail: paths.join(", ") });
+  }
+  // The connectors bring the Kafka and Postgres clients, which no other command waits for.
+  const { setLogLevel } = await import("../../shared/observability/logger.ts");
+  const { runConnectors } = await import("../../shared/process/run-connectors.ts");
+  setLogLevel(values.logLevel);
+  context.warn(describeSync(workspace));
+  return runConnectors(await connectorsOf(workspace, context), workspace, context.env, values);
+}
+
+/** A manifest that only publishes needs no sink, one that only consumes no source. */
+async function connectorsOf(workspace: Workspace, { env }: CliContext): Promise<Connector[]> {
+  const connectors: Connector[] = [];
+  if (workspace.sources.length > 0) {
+    const { createSource } = await import("../../source-connector/connector.ts");
+    const { SOURCE_PREFIX: prefix, sourceSettings } = await import("../../source-connector/config.ts");
+    const config = readSettings(sourceSettings, { prefix, env, args: [] }).values;
+    connectors.push(createSource({ workspace, config }));
+  }
+  if (workspace.destinations.length > 0) {
+    const { createSink } = await import("../../sink-connector/connector.ts");
+    const { SINK_PREFIX: prefix, sinkSettings } = await import("../../sink-connector/config.ts");
+    const config = readSettings(sinkSettings, { prefix, env, args: [] }).values;
+    connectors.push(createSink({ workspace, config }));
+  }
+  return connectors;
+}
+
+function describeSync({ sources, destinations }: Workspace): string {
+  return [
+    ...sources.map((s) => `${s.manifestSlug}: publishes ${s.dataStoreSlug} to ${topics(s.publicSchemas)}`),
+    ...destinations.map((d) => `${d.manifestSlug}: applies ${topics(d.consumers)} to ${d.dataStoreSlug}`),
+  ].join("\n");
+}
+
+function topics(of: readonly { readonly topic: string }[]): string {
+  return [...new Set(of.map((each) => each.topic))].join(", ");
+}
+
+function kebab(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
