@@ -23,9 +23,9 @@ export const sourceSettings = {
   },
   transactionTimeoutMs: {
     schema: integer(1_000, 900_000),
-    default: 300_000,
+    default: 900_000,
     description:
-      "Milliseconds a Kafka transaction may stay open. A source transaction of millions of rows is one Kafka transaction; the brokers' transaction.max.timeout.ms (15 minutes) is the limit.",
+      "Milliseconds a Kafka transaction may stay open. A source transaction of millions of rows is one Kafka transaction, so this is the brokers' default limit (transaction.max.timeout.ms); one that a dead publisher left open ends when the next one takes over, not after this time.",
   },
   statementTimeoutMs: {
     schema: integer(0, 3_600_000),

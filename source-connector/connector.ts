@@ -199,7 +199,10 @@ class Session {
       encoder,
       publisher,
       stream,
-      onPublished: (batch, events, progress) => state.published(batch, events, progress),
+      onPublished: (batch, events, progress) => {
+        if (progress !== null) this.#buffer.published(progress.commitLsn);
+        state.published(batch, events, progress);
+      },
     });
   }
 

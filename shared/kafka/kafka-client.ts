@@ -108,6 +108,8 @@ export function kafkaError(cause: unknown, doing: string): RejotError {
   if (type === "MESSAGE_TOO_LARGE" || type === "RECORD_LIST_TOO_LARGE") {
     return new RejotError("KAFKA_RECORD_TOO_LARGE", { detail, cause });
   }
+  if (type === "INVALID_TRANSACTION_TIMEOUT")
+    return new RejotError("KAFKA_TRANSACTION_TIMEOUT", { detail, cause });
   return new RejotError("KAFKA_UNREACHABLE", { detail, cause });
 }
 

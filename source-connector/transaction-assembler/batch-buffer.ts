@@ -23,6 +23,8 @@ export class BatchBuffer implements WalSink, BatchSource {
   #waiting: PromiseWithResolvers<void> | undefined;
   #failure: { readonly error: unknown } | undefined;
   #ended = false;
+  /** Per batch in the pipeline: its first commit time, its last commit LSN. */
+  readonly #handedOut: { readonly commitLsn: Lsn; readonly commitTimeMs: number }[] = [];
   #skipUpTo = 0n as Lsn;
 
   constructor(assembler: TransactionAssembler, limits: BatchLimits) {
@@ -39,9 +41,15 @@ export class BatchBuffer implements WalSink, BatchSource {
     this.#skipUpTo = commitLsn;
   }
 
-  /** Commit time of the oldest transaction that waits, in milliseconds since 1970. */
+  /** Commit time of the oldest transaction that is read but not published, in milliseconds since 1970. */
   get oldestWaitingMs(): number | undefined {
-    return this.#pieces[0]?.commitTimeMs;
+    return (this.#handedOut[0] ?? this.#pieces[0])?.commitTimeMs;
+  }
+
+  /** Batches up to here are through. */
+  published(commitLsn: Lsn): void {
+    while (this.#handedOut[0] !== undefined && this.#handedOut[0].commitLsn <= commitLsn)
+      this.#handedOut.shift();
   }
 
   onRoom(callback: () => void): void {
@@ -78,7 +86,12 @@ export class BatchBuffer implements WalSink, BatchSource {
       if (this.#failure !== undefined) throw this.#failure.error;
       if (this.#ended) return;
       const batch = this.#take().filter((piece) => piece.commitLsn > this.#skipUpTo);
-      if (batch.length > 0) yield batch;
+      if (batch[0] === undefined) continue;
+      this.#handedOut.push({
+        commitLsn: batch.at(-1)?.commitLsn ?? batch[0].commitLsn,
+        commitTimeMs: batch[0].commitTimeMs,
+      });
+      yield batch;
     }
   }
 
