@@ -92,7 +92,8 @@ async function run(): Promise<number> {
   );
   progress(`ready${once ? "" : "; Ctrl-C ends it"}\n`);
   const ended = Promise.race([source.failed, sink.failed]);
-  if (once) return unlessInterrupted(Promise.race([ended, oneRound(databases, topics, arrivals)]));
+  // Awaited here: whatever is returned unawaited outlives the resources above.
+  if (once) return await unlessInterrupted(Promise.race([ended, oneRound(databases, topics, arrivals)]));
   await Promise.race([ended, goOn(databases)]);
   terminal.line(`\n  ${story.summary()}`);
   progress("stopping");

@@ -70,7 +70,7 @@ describe("npm run demo", () => {
       expect(demo.events.some((line) => line.includes(`→ ${publicSchema} `))).toBe(true);
     }
     expect(demo.output).toContain("Every destination table equals what the public schema's SQL returns");
-    expect(demo.events.some((line) => line.includes(" gone → "))).toBe(true);
+    expect(demo.events.some((line) => line.includes(" (tombstone) → "))).toBe(true);
     // No colour where the output is no terminal.
     expect(demo.output).not.toContain("\u001b");
     await demo.nothingLeft();

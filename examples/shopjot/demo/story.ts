@@ -48,7 +48,7 @@ export class Story {
     this.#latenciesMs.push(latencyMs);
     const { paint, columns, line } = this.#terminal;
     const change = this.#changeOf(flow.from, event.position.commitLsn) ?? "a change";
-    const object = `${flow.publicSchema} ${shorten(event.key)}${event.tombstone ? " gone" : ""}`;
+    const object = `${flow.publicSchema} ${shorten(event.key)}${event.tombstone ? " (tombstone)" : ""}`;
     const place = `${event.topic}[${event.partition}]@${event.offset}`;
     const way = [change, object, place, `${flow.to}.${flow.table}`];
     const latency = `${latencyMs} ms`;

@@ -27,7 +27,7 @@ export class Orders {
     this.orders.push(order);
     return write(
       "orders",
-      `${customer.name} fills a basket: not public yet`,
+      `${customer.name} fills a basket: a draft, not public yet`,
       `INSERT orders, ${products.length} order_lines`,
       [
         `INSERT INTO orders (id, account_id, shipping_fee, fraud_score) VALUES ($1, $2, 4.95, 0.1)`,
