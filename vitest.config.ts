@@ -3,8 +3,8 @@ import { defineConfig } from "vitest/config";
 /** Two cores carry the servers, the connectors under test and the tests themselves. */
 const MAX_WORKERS = 2;
 
-/** Reads the sources only, so it needs no servers. */
-const RULES = "tests/import-rules.test.ts";
+/** Read the sources only, so they need no servers. */
+const RULES = ["tests/import-rules.test.ts", "tests/settings-page.test.ts"];
 
 export default defineConfig({
   test: {
@@ -16,7 +16,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["{shared,source-connector,sink-connector,cli,compose,examples}/**/*.test.ts", RULES],
+          include: ["{shared,source-connector,sink-connector,cli,compose,examples}/**/*.test.ts", ...RULES],
           testTimeout: 30_000,
           sequence: { groupOrder: 0 },
         },
@@ -25,7 +25,7 @@ export default defineConfig({
         test: {
           name: "servers",
           include: ["tests/**/*.test.ts"],
-          exclude: [RULES],
+          exclude: RULES,
           globalSetup: ["tests/support/global-stack.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000,

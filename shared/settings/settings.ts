@@ -67,6 +67,15 @@ export function describeSettings(settings: Settings, prefix: string): string {
     .join("\n");
 }
 
+/** The settings as a table in Markdown. */
+export function settingsTable(settings: Settings, prefix: string): string {
+  const rows = Object.entries(settings).map(([name, setting]) => {
+    const fallback = setting.default === undefined ? "" : `\`${String(setting.default)}\``;
+    return `| \`--${flagName(name)}\` | \`${variableName(prefix, name)}\` | ${fallback} | ${setting.description} |`;
+  });
+  return ["| flag | variable | default | meaning |", "|---|---|---|---|", ...rows].join("\n");
+}
+
 /** Whole numbers from text, within bounds. */
 export function integer(min: number, max: number): z.ZodType<number> {
   return z.coerce.number().int().min(min).max(max);
