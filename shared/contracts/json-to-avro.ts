@@ -43,7 +43,7 @@ export function jsonWriter(type: AvroType, strictness: Strictness = "lenient"): 
     case "long":
       return limited(shape.values, numberOnly(writeInteger));
     case "double":
-      return limited(shape.values, orString(writeDouble));
+      return limited(shape.values, writeJsonDouble);
     case "decimal":
       return orString(decimalWriter(shape.precision, shape.scale, shape.fixedSize));
     case "string":
@@ -113,7 +113,14 @@ function numberOnly(write: TextWriter): TextWriter {
   };
 }
 
-/** Numbers that JSON has no form for (NaN, a decimal's exact text) stand in it as strings. */
+/** to_json writes numbers that JSON does not have as strings. */
+function writeJsonDouble(text: string, out: AvroWriter): void {
+  const named = text === '"NaN"' || text === '"Infinity"' || text === '"-Infinity"';
+  if (!named) expect("number", text);
+  writeDouble(named ? jsonString(text) : text, out);
+}
+
+/** A decimal may stand in JSON as a string, as those do who cannot rely on numbers being read exactly. */
 function orString(write: TextWriter): TextWriter {
   return (text, out) => {
     if (jsonKind(text) === "string") return write(jsonString(text), out);
