@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { guardProcess, releaseProcess } from "../../compose/dev-stack/guardian/guardian.ts";
 import { freePort } from "../../compose/dev-stack/ports.ts";
 import type { ConnectorStatus } from "../../shared/http/status.ts";
 import { waitFor } from "./wait-for.ts";
@@ -57,6 +58,8 @@ export async function spawnConnector(
   const child = spawn(process.execPath, [MAIN[kind], ...args, "--api-port", String(port)], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...options.env },
+    // The guardian ends groups of processes.
+    detached: true,
   });
   return new Spawned(kind, child, `http://127.0.0.1:${port}`);
 }
@@ -157,6 +160,7 @@ export async function runToEnd(
       env: { ...process.env, ...options.env },
       cwd: options.cwd,
       timeout: options.timeoutMs ?? 60_000,
+      detached: true,
     },
   );
   endWithTests(child);
@@ -189,14 +193,10 @@ export async function writeFiles(
   };
 }
 
-const children = new Set<ChildProcess>();
-
-/** A test file that is interrupted must not leave connectors behind that write to the shared servers. */
+/** A test run that is interrupted or killed must not leave connectors behind. */
 function endWithTests(child: ChildProcess): void {
-  if (children.size === 0)
-    process.once("exit", () => {
-      for (const left of children) left.kill("SIGKILL");
-    });
-  children.add(child);
-  child.once("close", () => children.delete(child));
+  const { pid } = child;
+  if (pid === undefined) return;
+  guardProcess(pid, "SIGKILL");
+  child.once("close", () => releaseProcess(pid));
 }
