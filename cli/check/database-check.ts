@@ -5,6 +5,7 @@ import { type Diagnostic, diagnostic, diagnosticOfError } from "../../shared/man
 import { displayPath, type LoadedManifest } from "../../shared/manifest/load.ts";
 import type { ConsumerSchema, Transformation } from "../../shared/manifest/schema.ts";
 import type { ResolvedPublicSchema } from "../../shared/manifest/workspace.ts";
+import { selectShape } from "../../shared/postgres/sql/select-shape.ts";
 import { parseTemplate } from "../../shared/postgres/sql/template.ts";
 import type { TableInfo } from "../../shared/postgres/table-info.ts";
 import { loadTypeCatalog, type TypeCatalog } from "../../shared/postgres/type-catalog.ts";
@@ -74,7 +75,7 @@ async function checkTransformation(
     const columns = await typedColumns(table as TableInfo, catalog);
     const input = { client, publicSchema: own.schema, transformation, table: table as TableInfo, columns };
     const plan = await planTransformation(input);
-    return [...(await checkOutput(plan, own, catalog, place)), readMode(plan, place)];
+    return [...(await checkOutput(plan, own, catalog, place)), await readMode(plan, transformation, place)];
   } catch (error) {
     return [diagnosticOfError(error, place)];
   }
@@ -110,10 +111,16 @@ async function checkOutput(
   }
 }
 
-function readMode(plan: TransformationPlan, place: string): Diagnostic {
-  return plan.tableReason === null
-    ? diagnostic("TRANSFORMATION_READS_ROW_IMAGE", "info", place, "every state of a row is published")
-    : diagnostic("TRANSFORMATION_READS_TABLE", "info", place, plan.tableReason);
+async function readMode(
+  plan: TransformationPlan,
+  { sql }: Transformation,
+  place: string,
+): Promise<Diagnostic> {
+  const { tables } = selectShape(await parseTemplate(sql));
+  const image = plan.tableReason === null || tables.length === 0;
+  return image
+    ? diagnostic("TRANSFORMATION_READS_ROW_IMAGE", "info", place, "every state of a row is seen")
+    : diagnostic("TRANSFORMATION_READS_TABLE", "info", place, plan.tableReason ?? "");
 }
 
 async function checkConsumer(client: Client, consumer: ConsumerSchema, file: string): Promise<Diagnostic[]> {

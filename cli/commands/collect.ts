@@ -2,8 +2,7 @@ import type { Command } from "commander";
 import { describeError, RejotError } from "../../shared/errors/error.ts";
 import type { Diagnostic } from "../../shared/manifest/diagnostic.ts";
 import { displayPath, type LoadedManifest, loadManifests } from "../../shared/manifest/load.ts";
-import { checkWorkspace } from "../../shared/manifest/workspace.ts";
-import { checkStatements } from "../check/static-check.ts";
+import { checkManifest } from "../check/check-manifest.ts";
 import { type MergedManifest, mergeSchemas } from "../collect-merge.ts";
 import { type CliContext, Exit } from "../context.ts";
 import { addManifestOption, findManifest, manifestText, writeManifest } from "../manifest-file.ts";
@@ -38,12 +37,19 @@ async function collect(args: string[], flags: CollectFlags, context: CliContext)
   const loaded = await loadManifests([manifestFile]);
   const target = loaded[0] as LoadedManifest;
   const collected = await runSchemaFiles(await expandFiles(args));
-  const merged = mergeSchemas(target.manifest, target.path, collected);
-  const problems = [...collected.diagnostics, ...merged.diagnostics];
-  if (problems.length === 0 && collected.schemas.length === 0) {
-    throw new RejotError("NO_SCHEMAS_FOUND", { detail: args.join(", ") });
+  // Schemas of a file that failed are missing: whatever else would be said would follow from that.
+  if (collected.diagnostics.length > 0) {
+    for (const d of collected.diagnostics) context.warn(formatDiagnostic(d));
+    throw new Exit(1);
   }
-  if (flags.check) problems.push(...(await checkMerged(merged, loaded, flags.database ?? [], context)));
+  if (collected.schemas.length === 0) throw new RejotError("NO_SCHEMAS_FOUND", { detail: args.join(", ") });
+  const merged = mergeSchemas(target.manifest, target.path, collected);
+  const problems = [...merged.diagnostics];
+  if (flags.check) {
+    const checked = { path: target.path, manifest: merged.manifest };
+    const options = { env: context.env, databases: flags.database ?? [] };
+    problems.push(...(await checkManifest(checked, loaded.slice(1), options)));
+  }
 
   if (flags.print) context.print(JSON.stringify(pick(merged), null, 2));
   for (const d of bySeverity(problems)) context.warn(formatDiagnostic(d));
@@ -55,32 +61,6 @@ async function collect(args: string[], flags: CollectFlags, context: CliContext)
   }
   if (flags.write) await write(merged, target, context);
   else if (!flags.print && !flags.check) context.warn("nothing was written: add --write");
-}
-
-/**
- * The manifest as it would be, checked alone, against its workspace, and on its databases. What is wrong without
- * a database is not looked at on one: its errors would only follow from it.
- */
-async function checkMerged(
-  merged: MergedManifest,
-  loaded: readonly LoadedManifest[],
-  named: readonly string[],
-  context: CliContext,
-): Promise<Diagnostic[]> {
-  const target = { path: loaded[0]?.path ?? "", manifest: merged.manifest };
-  const { diagnostics, publicSchemas } = await checkWorkspace([target, ...loaded.slice(1)]);
-  diagnostics.push(...(await checkStatements(target, publicSchemas)));
-  if (diagnostics.some((d) => d.severity === "error")) return diagnostics;
-  const { CheckDatabases } = await import("../check/check-databases.ts");
-  const { checkOnDatabases } = await import("../check/database-check.ts");
-  await using databases = new CheckDatabases(target, context.env, named);
-  const onDatabases = await checkOnDatabases(target, publicSchemas, databases.open);
-  return withoutRepetition([...diagnostics, ...databases.diagnostics, ...onDatabases]);
-}
-
-/** A column that nobody declared is seen in the SQL and again in what the database answers. */
-function withoutRepetition(diagnostics: readonly Diagnostic[]): Diagnostic[] {
-  return [...new Map(diagnostics.map((d) => [JSON.stringify(d), d])).values()];
 }
 
 function pick({ publicSchemas, consumerSchemas }: MergedManifest): object {

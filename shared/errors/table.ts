@@ -450,14 +450,14 @@ export const ERRORS = {
     exitCode: 1,
   },
   TRANSFORMATION_READS_TABLE: {
-    title: "A transformation reads the changed table instead of the row of the change",
+    title: "A transformation reads tables as they are when it runs",
     cause: "Its shape does not allow the row image from the WAL in place of the table.",
     hint: "Events show the row as it is when they are made; pin the replica identity in WHERE to see every state.",
     retryable: false,
     exitCode: 1,
   },
   TRANSFORMATION_READS_ROW_IMAGE: {
-    title: "A transformation reads the row of the change",
+    title: "A transformation works on the row of the change",
     cause: "Its shape allows it.",
     hint: "Nothing to do.",
     retryable: false,

@@ -56,10 +56,6 @@ function consumerSchema(sql: string, more = ""): string {
 `;
 }
 
-const TABLES = `CREATE TABLE things (id bigint PRIMARY KEY, label text, owner bigint);
-  CREATE TABLE copies (id bigint PRIMARY KEY, label text);
-  CREATE TABLE loose (id bigint)`;
-
 async function project(files: Record<string, string | object>, manifest: object = MANIFEST) {
   const made = await writeFiles({ "rejot-manifest.json": manifest, ...files });
   return {
@@ -170,63 +166,23 @@ test.each<[string, string, RegExp]>([
   expect(await at.text()).toBe(before);
 });
 
-test.each<[string, string, RegExp]>([
-  ["unknown data store", publicSchema().replace('"db"', '"nope"'), /DATA_STORE_NOT_FOUND/],
-  ["SQL that does not parse", publicSchema({ sql: "SELEC 1" }), /SQL_DOES_NOT_PARSE/],
-  ["two statements", publicSchema({ sql: "SELECT 1; SELECT 2" }), /SQL_NOT_ONE_STATEMENT/],
-  [
-    "a transformation that writes",
-    publicSchema({ sql: "WITH x AS (DELETE FROM things RETURNING *) SELECT id, label FROM x" }),
-    /SQL_NOT_A_SELECT: .*it deletes/,
-  ],
-  [
-    "a transformation that locks",
-    publicSchema({ sql: "SELECT id, label FROM things WHERE id = :id FOR UPDATE" }),
-    /SQL_NOT_A_SELECT: .*locks/,
-  ],
-  [
-    "a missing output column",
-    publicSchema({ sql: "SELECT id FROM things WHERE id = :id" }),
-    /OUTPUT_COLUMN_MISSING: .*"label"/,
-  ],
-  [
-    "a key that cannot be found out",
-    publicSchema({ sql: "SELECT id, label FROM things" }),
-    /KEY_NOT_FOUND[\s\S]*hint: Add key/,
-  ],
-  ["a key that names no field", publicSchema({ extra: 'key: ["uid"],' }), /KEY_FIELD_UNKNOWN/],
-  [
-    "a delete without deleteSql",
-    publicSchema({ deleteSql: "SELECT :id AS id" }) + consumerSchema("SELECT :id"),
-    /DELETE_SQL_MISSING/,
-  ],
-  [
-    "an unknown placeholder",
-    publicSchema() + consumerSchema("SELECT :id, :lable"),
-    /SQL_PLACEHOLDER_UNKNOWN: .*:lable; there is :id, :label/,
-  ],
-  [
-    "a deleteSql with more than the key",
-    publicSchema({ deleteSql: "SELECT :id AS id" }) +
-      consumerSchema("SELECT :id", 'deleteSql: "SELECT :label"'),
-    /SQL_PLACEHOLDER_UNKNOWN: .*:label; there is :id/,
-  ],
-  ["an unknown public schema", consumerSchema("SELECT 1"), /PUBLIC_SCHEMA_NOT_FOUND/],
-  ["two schemas of one name", publicSchema() + publicSchema(), /DUPLICATE_PUBLIC_SCHEMA/],
-])("check without a database: %s", async (_name, code, message) => {
+test("a check that fails says all of it, exits 1 and writes nothing", async () => {
+  const code =
+    publicSchema({ sql: "SELECT id FROM things WHERE id = :id", deleteSql: "SELECT :id AS id" }) +
+    consumerSchema("SELECT :lable");
   await using at = await project({ "schemas.ts": IMPORTS + code });
   const before = await at.text();
   const result = await at.collect(["--check", "--write", "schemas.ts"]);
-  expect(result.stderr).toMatch(message);
-  expect(result).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("CHECK_FAILED") });
+  for (const code of [
+    "OUTPUT_COLUMN_MISSING",
+    "SQL_PLACEHOLDER_UNKNOWN",
+    "DELETE_SQL_MISSING",
+    "CHECK_FAILED",
+  ]) {
+    expect(result.stderr).toContain(code);
+  }
+  expect(result.exitCode).toBe(1);
   expect(await at.text()).toBe(before);
-});
-
-test("deletes that are ignored on purpose pass", async () => {
-  const code =
-    publicSchema({ deleteSql: "SELECT :id AS id" }) + consumerSchema("SELECT :id", 'deletes: "ignore"');
-  await using at = await project({ "schemas.ts": IMPORTS + code });
-  expect(await at.collect(["--check", "schemas.ts"])).toMatchObject({ exitCode: 0 });
 });
 
 test("without the data store's database the check says that it did not look there", async () => {
@@ -240,82 +196,12 @@ test("without the data store's database the check says that it did not look ther
   expect(named).toMatchObject({ exitCode: 3, stderr: expect.stringMatching(/^POSTGRES_UNREACHABLE/) });
 });
 
-test("check on a database: what is right passes and says what is read", async () => {
-  await using database = await createDatabase({ sql: TABLES });
-  const code =
-    publicSchema({ deleteSql: "SELECT :id::bigint AS id" }) +
-    publicSchema({
-      name: "other",
-      sql: "SELECT max(id) AS id, max(label) AS label FROM things",
-      extra: 'key: ["id"],',
-    }) +
-    consumerSchema(
-      "INSERT INTO copies VALUES (:id, :label)",
-      'deleteSql: "DELETE FROM copies WHERE id = :id"',
-    );
-  await using at = await project({ "schemas.ts": IMPORTS + code });
+test("a check on the data store's database that passes is written", async () => {
+  await using database = await createDatabase({
+    sql: "CREATE TABLE things (id bigint PRIMARY KEY, label text)",
+  });
+  await using at = await project({ "schemas.ts": `${IMPORTS}${publicSchema()}` });
   const result = await at.collect(["--check", "--write", "schemas.ts"], { DB: database.url });
-  expect(result.stderr).toMatch(
-    /info TRANSFORMATION_READS_ROW_IMAGE[^\n]*\n {2}at: schemas.ts: public schema "thing" v1, insert of things/,
-  );
-  expect(result.stderr).toMatch(
-    /info TRANSFORMATION_READS_TABLE[^\n]*\n {2}at: schemas.ts: public schema "other"/,
-  );
+  expect(result.stderr).toContain("info TRANSFORMATION_READS_ROW_IMAGE");
   expect(result).toMatchObject({ exitCode: 0, stderr: expect.stringContaining("wrote rejot-manifest.json") });
-});
-
-test.each<[string, string, RegExp]>([
-  [
-    "unknown column",
-    publicSchema({ sql: "SELECT id, lable AS label FROM things WHERE id = :id" }),
-    /TRANSFORMATION_REJECTED: .*lable/,
-  ],
-  ["unknown table", publicSchema().replaceAll("things", "nowhere"), /TABLE_NOT_FOUND/],
-  [
-    "unknown placeholder",
-    publicSchema({ sql: "SELECT id, label FROM things WHERE id = :uid", extra: 'key: ["id"],' }),
-    /TRANSFORMATION_PLACEHOLDER_UNKNOWN: .*:uid/,
-  ],
-  [
-    "a star that misses a field",
-    publicSchema({
-      sql: "SELECT c.*, 1 AS x FROM (SELECT id FROM things) c WHERE id = :id",
-      extra: 'key: ["id"],',
-    }),
-    /OUTPUT_COLUMN_MISSING: .*"label"/,
-  ],
-  [
-    "a type that does not fit",
-    publicSchema({
-      sql: "SELECT label::date AS id, label FROM things WHERE id = :id",
-      extra: 'key: ["id"],',
-    }),
-    /OUTPUT_COLUMN_TYPE/,
-  ],
-  [
-    "a table without identity",
-    publicSchema().replaceAll("things", "loose").replaceAll("label FROM", "'x' AS label FROM"),
-    /TABLE_WITHOUT_IDENTITY/,
-  ],
-  [
-    "a delete that knows no more than the key",
-    publicSchema({ deleteSql: "SELECT :owner AS id" }),
-    /TRANSFORMATION_PLACEHOLDER_UNKNOWN: .*REPLICA IDENTITY|replica identity/,
-  ],
-  [
-    "consumer SQL with an unknown table",
-    publicSchema() + consumerSchema("INSERT INTO nowhere VALUES (:id)"),
-    /SINK_SQL_REJECTED: .*nowhere/,
-  ],
-  [
-    "consumer SQL that defines",
-    publicSchema() + consumerSchema("CREATE TABLE x ()"),
-    /SINK_SQL_NOT_SUPPORTED/,
-  ],
-])("check on a database: %s", async (_name, code, message) => {
-  await using database = await createDatabase({ sql: TABLES });
-  await using at = await project({ "schemas.ts": IMPORTS + code });
-  const result = await at.collect(["--check", "--database", `db=${database.url}`, "schemas.ts"]);
-  expect(result.stderr).toMatch(message);
-  expect(result.exitCode).toBe(1);
 });
