@@ -5,7 +5,7 @@ import { publicSchemaJson } from "./public-schemas.ts";
 import { readJson } from "./read/json-stream.ts";
 import type { ReadPort } from "./read/port.ts";
 import { cursorJson, parseReadQuery } from "./read/query.ts";
-import type { ConnectorStatus, UnitStatus } from "./status.ts";
+import type { ConnectorState, ConnectorStatus, UnitStatus } from "./status.ts";
 
 /** What the routes show. */
 export interface RouteSources {
@@ -94,13 +94,17 @@ function readyz(statuses: readonly ConnectorStatus[]): Answer {
       lastError,
     };
   });
-  return json(ready ? 200 : 503, { ready, units: body });
+  return json(ready ? 200 : 503, { ready, state: stateOf(statuses), units: body });
 }
 
 /** The states in the order a connector goes through them; a process is as far as its slowest part. */
 const STATES = ["initial", "prepared", "started", "stopped", "closed"] as const;
 
-function statusJson(statuses: readonly ConnectorStatus[]): unknown {
+function stateOf(statuses: readonly ConnectorStatus[]): ConnectorState {
   const least = Math.min(...statuses.map(({ state }) => STATES.indexOf(state)));
-  return { state: STATES[least] ?? "initial", units: statuses.flatMap(unitsOf) };
+  return STATES[least] ?? "initial";
+}
+
+function statusJson(statuses: readonly ConnectorStatus[]): unknown {
+  return { state: stateOf(statuses), units: statuses.flatMap(unitsOf) };
 }

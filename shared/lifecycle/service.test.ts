@@ -1,7 +1,10 @@
 import { EventEmitter } from "node:events";
 import { describe, expect, test } from "vitest";
 import { RejotError } from "../errors/error.ts";
+import { setLogLevel } from "../observability/logger.ts";
 import { runUntilSignal, type Service } from "./service.ts";
+
+setLogLevel("silent");
 
 interface Fake extends Service {
   end(error?: unknown): void;

@@ -1,5 +1,6 @@
 import { describeError, RejotError } from "../errors/error.ts";
 import { ERRORS } from "../errors/table.ts";
+import { createLogger } from "../observability/logger.ts";
 
 /** A part of a process that runs until it is stopped: a connector, an HTTP server. */
 export interface Service {
@@ -24,6 +25,8 @@ export interface RunOptions {
   /** Where errors are told, for a person to read. Default: stderr. */
   print?: (text: string) => void;
 }
+
+const logger = createLogger("lifecycle");
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 /** As a shell reports a process ended by SIGINT. */
@@ -138,6 +141,8 @@ class Run {
   }
 
   #report(error: unknown): void {
+    // What a person is shown has no stack trace; of a defect, that is what is needed.
+    if (!(error instanceof RejotError)) logger.error({ err: error }, "an unexpected error");
     this.#print(describeError(error));
     if (this.#exitCode === 0) this.#exitCode = error instanceof RejotError ? ERRORS[error.code].exitCode : 1;
   }
