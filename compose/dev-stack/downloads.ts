@@ -14,13 +14,32 @@ export type OnProgress = (line: string) => void;
 /** The parts that come from Maven Central. */
 export type Part = "kafka" | "registry";
 
+/** What Maven is asked for. */
+export interface Download {
+  /** Start of the directory's name. */
+  readonly slug: string;
+  /** For the terminal, with its size. */
+  readonly title: string;
+  /** Path of a pom.xml. */
+  readonly pom: string;
+  /** Goals of the dependency plugin and their options; they write into the property outputDirectory. */
+  readonly goals: readonly string[];
+}
+
 const POM = fileURLToPath(new URL("pom.xml", import.meta.url));
-const PARTS: Record<Part, { name: string; goal: string[] }> = {
+const PARTS: Record<Part, Download> = {
   kafka: {
-    name: "Apache Kafka (45 jars, 43 MB)",
-    goal: ["dependency:copy-dependencies", "-DincludeScope=runtime"],
+    slug: "kafka",
+    title: "Apache Kafka (45 jars, 43 MB)",
+    pom: POM,
+    goals: ["dependency:copy-dependencies", "-DincludeScope=runtime"],
   },
-  registry: { name: "Apicurio Registry (one archive, 140 MB)", goal: ["dependency:unpack"] },
+  registry: {
+    slug: "registry",
+    title: "Apicurio Registry (one archive, 140 MB)",
+    pom: POM,
+    goals: ["dependency:unpack"],
+  },
 };
 
 /** Space for Maven's own copies and ours. */
@@ -32,17 +51,26 @@ export function cacheDirectory(env: Record<string, string | undefined>): string 
   return join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "rejot-kafka");
 }
 
+/** Makes sure that a part is there and returns its directory; `fetchDownload` says more. */
+export async function fetchPart(part: Part, cacheDir: string, onProgress: OnProgress): Promise<string> {
+  return fetchDownload(PARTS[part], cacheDir, onProgress);
+}
+
 /**
- * Makes sure that a part is there and returns its directory. The directory's name holds a hash of pom.xml, so
+ * Makes sure that a download is there and returns its directory. The directory's name holds a hash of the pom, so
  * another version never meets old files; it appears by a rename, so it is there whole or not at all.
  * Throws STACK_MAVEN_MISSING, STACK_DOWNLOAD_FAILED, STACK_DISK_FULL, STACK_DIRECTORY_UNUSABLE.
  */
-export async function fetchPart(part: Part, cacheDir: string, onProgress: OnProgress): Promise<string> {
+export async function fetchDownload(
+  download: Download,
+  cacheDir: string,
+  onProgress: OnProgress,
+): Promise<string> {
   const hash = createHash("sha256")
-    .update(await readFile(POM))
+    .update(await readFile(download.pom))
     .digest("hex")
     .slice(0, 12);
-  const target = join(cacheDir, `${part}-${hash}`);
+  const target = join(cacheDir, `${download.slug}-${hash}`);
   if (await exists(target)) return target;
   await makeDirectory(cacheDir);
   await requireSpace(cacheDir, DOWNLOAD_BYTES);
@@ -51,8 +79,8 @@ export async function fetchPart(part: Part, cacheDir: string, onProgress: OnProg
   if (await exists(target)) return target;
   const partial = join(cacheDir, `.partial-${randomUUID()}`);
   try {
-    onProgress(`fetching ${PARTS[part].name} from Maven Central`);
-    await runMaven([...PARTS[part].goal, `-DoutputDirectory=${partial}`], onProgress);
+    onProgress(`fetching ${download.title} from Maven Central`);
+    await runMaven(download, partial, onProgress);
     await rename(partial, target);
   } catch (error) {
     await requireSpace(cacheDir, 10e6);
@@ -90,8 +118,11 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-async function runMaven(args: string[], onProgress: OnProgress): Promise<void> {
-  const child = spawn("mvn", ["--batch-mode", "--file", POM, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+async function runMaven(download: Download, directory: string, onProgress: OnProgress): Promise<void> {
+  const args = ["--batch-mode", "--file", download.pom, ...download.goals, `-DoutputDirectory=${directory}`];
+  // Beside the pom, where Maven would put them, they would say "unpacked already" to the next download.
+  const markers = `-DmarkersDirectory=${join(directory, ".markers")}`;
+  const child = spawn("mvn", [...args, markers], { stdio: ["ignore", "pipe", "pipe"] });
   const errors: string[] = [];
   let files = 0;
   let lastReportMs = 0;
