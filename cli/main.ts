@@ -1,10 +1,11 @@
 import { runCli } from "./program.ts";
 
-// Node warns about files whose package.json has no "type" and about type stripping: nothing a user must act on.
+// Nothing a user must act on: files whose package.json has no "type", type stripping, kafkajs' empty queue.
+const SILENT = new Set(["MODULE_TYPELESS_PACKAGE_JSON", "ExperimentalWarning", "TimeoutNegativeWarning"]);
 process.removeAllListeners("warning");
 process.on("warning", (warning) => {
-  const silent = "code" in warning && warning.code === "MODULE_TYPELESS_PACKAGE_JSON";
-  if (!silent && warning.name !== "ExperimentalWarning") console.error(`warning: ${warning.message}`);
+  const code = "code" in warning ? String(warning.code) : "";
+  if (!SILENT.has(code) && !SILENT.has(warning.name)) console.error(`warning: ${warning.message}`);
 });
 // A reader that closes the pipe early (head) has what it wanted.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {

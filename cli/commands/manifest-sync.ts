@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { RejotError } from "../../shared/errors/error.ts";
 import { loadManifests } from "../../shared/manifest/load.ts";
-import { resolveWorkspace, type Workspace } from "../../shared/manifest/workspace.ts";
+import { type Role, resolveWorkspace, type Workspace } from "../../shared/manifest/workspace.ts";
 import { type ProcessSettings, processSettings } from "../../shared/process/process-settings.ts";
 import type { Connector } from "../../shared/process/run-connectors.ts";
 import { readSettings } from "../../shared/settings/settings.ts";
@@ -17,20 +17,34 @@ export function addManifestSync(parent: Command, context: CliContext): void {
       "run the manifests: publish their public schemas and apply their consumer schemas, in one process. " +
         "REJOT_SOURCE_* and REJOT_SINK_* variables set what the connectors take (docs/operations.md)",
     );
+  command.addOption(
+    new Option("--only <side>", "run one side only, to scale and restart them apart").choices([
+      "source",
+      "sink",
+    ]),
+  );
   for (const [name, setting] of Object.entries(processSettings)) {
     const fallback = setting.default === undefined ? "" : ` (default: ${setting.default})`;
     command.addOption(new Option(`--${kebab(name)} <value>`, `${setting.description}${fallback}`));
   }
-  command.action(async (manifests: string[], flags: Record<string, string>) => {
-    const args = Object.entries(flags).map(([name, value]) => `--${kebab(name)}=${value}`);
-    const { values } = readSettings(processSettings, { prefix: PREFIX, env: context.env, args });
-    const exitCode = await sync(manifests, values, context);
-    if (exitCode !== 0) throw new Exit(exitCode);
-  });
+  command.action(
+    async (manifests: string[], { only, ...flags }: Record<string, string> & { only?: Role }) => {
+      const args = Object.entries(flags).map(([name, value]) => `--${kebab(name)}=${value}`);
+      const { values } = readSettings(processSettings, { prefix: PREFIX, env: context.env, args });
+      const roles: Role[] = only === undefined ? ["source", "sink"] : [only];
+      const exitCode = await sync(manifests, roles, values, context);
+      if (exitCode !== 0) throw new Exit(exitCode);
+    },
+  );
 }
 
-async function sync(paths: readonly string[], values: ProcessSettings, context: CliContext): Promise<number> {
-  const workspace = await resolveWorkspace(await loadManifests(paths), context.env);
+async function sync(
+  paths: readonly string[],
+  roles: readonly Role[],
+  values: ProcessSettings,
+  context: CliContext,
+): Promise<number> {
+  const workspace = await resolveWorkspace(await loadManifests(paths), context.env, roles);
   if (workspace.sources.length === 0 && workspace.destinations.length === 0) {
     throw new RejotError("NOTHING_TO_SYNC", { detail: paths.join(", ") });
   }
