@@ -22,13 +22,14 @@ export interface WorkloadResult {
 
 type Statement = (random: Random) => [sql: string, ...values: unknown[]];
 
-// Few keys, so that transactions meet: rows are inserted again after a delete, and keys change into taken ones.
-const accountId = (r: Random) => r.int(1, 8);
-const orderId = (r: Random) => `00000000-0000-4000-8000-${String(r.int(1, 8)).padStart(12, "0")}`;
-const addressId = (r: Random) => `00000000-0000-4000-9000-${String(r.int(1, 12)).padStart(12, "0")}`;
-const lineId = (r: Random) => r.int(1, 24);
-const categoryId = (r: Random) => r.int(1, 4);
-const sku = (r: Random) => `SKU-${r.int(1, 10)}`;
+// Few enough keys that transactions meet, that rows come again after a delete and keys change into taken ones; so many
+// that an object which should have been published is not always published by the next change.
+const accountId = (r: Random) => r.int(1, 24);
+const orderId = (r: Random) => `00000000-0000-4000-8000-${String(r.int(1, 20)).padStart(12, "0")}`;
+const addressId = (r: Random) => `00000000-0000-4000-9000-${String(r.int(1, 40)).padStart(12, "0")}`;
+const lineId = (r: Random) => r.int(1, 60);
+const categoryId = (r: Random) => r.int(1, 6);
+const sku = (r: Random) => `SKU-${r.int(1, 30)}`;
 const email = (r: Random) => `${r.pick(["ann", "bob", "cy", "dee"])}@example.org`;
 const word = (r: Random) =>
   r.pick(["Lamp", "Ünïcode ☂", "", "'quoted'", "back\\slash", 'a,b{c}"d"', "NULL", "line\nbreak"]);
@@ -116,15 +117,17 @@ const ACCOUNTS: readonly Statement[] = [
     maybe(r, "1234 AB"),
     word(r),
   ],
-  (r) => [
-    `INSERT INTO addresses (id, account_id, street, city, country, is_primary)
+  ...[1, 2, 3].map(
+    (): Statement => (r) => [
+      `INSERT INTO addresses (id, account_id, street, city, country, is_primary)
      SELECT $2, id, $3, $4, $5, true FROM accounts WHERE id = $1 ON CONFLICT DO NOTHING`,
-    accountId(r),
-    addressId(r),
-    word(r),
-    word(r),
-    r.pick(["NL", "DE", "FR"]),
-  ],
+      accountId(r),
+      addressId(r),
+      word(r),
+      word(r),
+      r.pick(["NL", "DE", "FR"]),
+    ],
+  ),
   (r) => [`UPDATE addresses SET is_primary = NOT is_primary WHERE id = $1`, addressId(r)],
   (r) => [
     `UPDATE addresses SET city = $2, postcode = $3 WHERE id = $1`,
@@ -133,6 +136,11 @@ const ACCOUNTS: readonly Statement[] = [
     maybe(r, "9999"),
   ],
   (r) => [`UPDATE addresses SET account_id = $2 WHERE id = $1`, addressId(r), accountId(r)],
+  (r) => [
+    `UPDATE addresses SET account_id = $2 WHERE account_id = $1 AND is_primary`,
+    accountId(r),
+    accountId(r),
+  ],
   (r) => [`UPDATE addresses SET id = $2 WHERE id = $1`, addressId(r), addressId(r)],
   (r) => [`DELETE FROM addresses WHERE id = $1`, addressId(r)],
   (r) => [`DELETE FROM addresses WHERE account_id = $1`, accountId(r)],
