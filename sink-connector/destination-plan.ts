@@ -3,7 +3,7 @@ import { consumerGroup } from "../shared/kafka/naming.ts";
 import type { ResolvedConsumer, ResolvedDestination } from "../shared/manifest/workspace.ts";
 import { parseTemplate } from "../shared/postgres/sql/template.ts";
 import type { ConsumerPolicy } from "./applier/applier.ts";
-import type { StatementTypes } from "./applier/postgres-parameters.ts";
+import type { StatementParameters } from "./applier/postgres-parameters.ts";
 import { checkStatementKind, type SinkStatement } from "./applier/statements.ts";
 import { checkPlaceholders } from "./decoder/binding.ts";
 import type { TopicConsumer } from "./decoder/event-decoder.ts";
@@ -18,7 +18,7 @@ export interface DestinationPlan {
   /** The topics that are read. */
   readonly topics: readonly string[];
   /** What is done with each topic's events, in the order of the manifest, once the destination has typed it. */
-  routes(types: readonly StatementTypes[]): Map<string, TopicConsumer[]>;
+  routes(parameters: readonly StatementParameters[]): Map<string, TopicConsumer[]>;
 }
 
 interface Route {
@@ -62,7 +62,7 @@ export async function planDestination(destination: ResolvedDestination): Promise
     statements,
     consumerOfStatement,
     topics: [...new Set(routes.map((route) => route.topic))],
-    routes: (types) => routesByTopic(routes, statements, types),
+    routes: (parameters) => routesByTopic(routes, parameters),
   };
 }
 
@@ -76,13 +76,12 @@ function checkAgainstSchema(statement: SinkStatement, { publicSchema }: Resolved
 
 function routesByTopic(
   routes: readonly Route[],
-  statements: readonly SinkStatement[],
-  types: readonly StatementTypes[],
+  parameters: readonly StatementParameters[],
 ): Map<string, TopicConsumer[]> {
   const bindable = (statement: number) => ({
     statement,
-    placeholders: statements[statement]?.template.names ?? [],
-    types: types[statement]?.types ?? new Map(),
+    placeholders: parameters[statement]?.shape.names ?? [],
+    types: parameters[statement]?.types ?? [],
   });
   const byTopic = new Map<string, TopicConsumer[]>();
   for (const [consumer, { topic, sql, deleteSql, ignoresDeletes }] of routes.entries()) {

@@ -54,11 +54,11 @@ export class Session {
     const { plan, state, control, config } = this.#options;
     await using cleanup = new AsyncDisposableStack();
     cleanup.defer(() => this.#postgres.close());
-    const { types, mode } = await abortable(this.#postgres.open(), control.drain);
+    const { parameters, mode } = await abortable(this.#postgres.open(), control.drain);
     state.applyMode = mode;
     const deadLetters = this.#deadLetters();
     cleanup.defer(() => deadLetters.close());
-    const decoder = new EventDecoder(this.#options.registry, plan.routes(types));
+    const decoder = new EventDecoder(this.#options.registry, plan.routes(parameters));
     const applier = new Applier({
       destination: this.#postgres,
       deadLetters,

@@ -1,5 +1,5 @@
 import type { SqlTemplate } from "../../shared/postgres/sql/template.ts";
-import { returnsRows } from "./statements.ts";
+import { type ParameterShape, returnsRows } from "./statements.ts";
 
 /** The SQLSTATE by which the function says that the progress is not where the caller believes it to be. */
 export const STALE_PROGRESS_STATE = "RJ001";
@@ -10,8 +10,9 @@ const CALL_NOTICE = "rejot-call ";
 /** What the function's text is made of, for one statement. */
 export interface FunctionStatement {
   readonly template: SqlTemplate;
-  /** The server's types by placeholder, written so that a cast to them never cuts a value. */
-  readonly castTypes: ReadonlyMap<string, string>;
+  readonly shape: ParameterShape;
+  /** The server's type of each parameter. */
+  readonly castTypes: readonly string[];
 }
 
 /** The one call per batch; parameters are group, the progress moves as five arrays, statements, values. */
@@ -84,23 +85,19 @@ export function moveProgressSql(names: {
 }
 
 /** A statement with what comes before and after it; its parameters are variables, so that each is cast once. */
-function branch({ template, castTypes }: FunctionStatement, statement: number): string {
-  const names = template.names;
-  const sql = template.render((name) => `(${variable(statement, names.indexOf(name))})`);
-  const assignments = names.map(
-    (name, i) =>
-      `${variable(statement, i)} := (_rejot_values[_rejot_base + ${i + 1}])::${castTypes.get(name) ?? "text"};`,
+function branch({ template, shape, castTypes }: FunctionStatement, statement: number): string {
+  const sql = shape.render((index) => `(${variable(statement, index)})`);
+  const assignments = castTypes.map(
+    (type, i) => `${variable(statement, i)} := (_rejot_values[_rejot_base + ${i + 1}])::${type};`,
   );
   // The line breaks end a comment that the statement may end with.
   const run = returnsRows(template) ? `FOR _rejot_row IN\n${sql}\n LOOP END LOOP;` : `${sql}\n;`;
-  const advance = names.length === 0 ? [] : [`_rejot_base := _rejot_base + ${names.length};`];
+  const advance = castTypes.length === 0 ? [] : [`_rejot_base := _rejot_base + ${castTypes.length};`];
   return [...assignments, ...advance, run].join("\n");
 }
 
-function declarations({ template, castTypes }: FunctionStatement, statement: number): string {
-  return template.names
-    .map((name, i) => `${variable(statement, i)} ${castTypes.get(name) ?? "text"};`)
-    .join(" ");
+function declarations({ castTypes }: FunctionStatement, statement: number): string {
+  return castTypes.map((type, i) => `${variable(statement, i)} ${type};`).join(" ");
 }
 
 function variable(statement: number, index: number): string {

@@ -2,7 +2,7 @@ import { isRetryable, RejotError } from "../../shared/errors/error.ts";
 import { retry } from "../../shared/lifecycle/backoff.ts";
 import { isTransientPostgresError, postgresError, sqlState } from "../../shared/postgres/client.ts";
 import type { Destination, EventBatch, PartitionBounds, PartitionProgress, WriteOutcome } from "../ports.ts";
-import type { StatementTypes } from "./postgres-parameters.ts";
+import type { StatementParameters } from "./postgres-parameters.ts";
 import { type ApplyMode, PostgresSession, type SessionOptions } from "./postgres-session.ts";
 
 /** What the destination tells its owner about trouble that it works on by itself. */
@@ -31,8 +31,8 @@ export class PostgresDestination implements Destination {
   }
 
   /** Connects. Resolves with what the server says of the statements; throws what no retry can mend. */
-  open(): Promise<{ types: readonly StatementTypes[]; mode: ApplyMode }> {
-    return this.#attempt(async ({ types, mode }) => ({ types, mode }));
+  open(): Promise<{ parameters: readonly StatementParameters[]; mode: ApplyMode }> {
+    return this.#attempt(async ({ parameters, mode }) => ({ parameters, mode }));
   }
 
   progress(partitions: readonly PartitionBounds[]): Promise<PartitionProgress[]> {

@@ -1,16 +1,19 @@
 import type pg from "pg";
 import { RejotError } from "../../shared/errors/error.ts";
-import { isTransientPostgresError } from "../../shared/postgres/client.ts";
-import { loadTypeCatalog, type PgType, type TypeCatalog } from "../../shared/postgres/type-catalog.ts";
-import { parameterNumber, type SinkStatement } from "./statements.ts";
+import { isTransientPostgresError, sqlState } from "../../shared/postgres/client.ts";
+import { loadTypeCatalog, type PgType } from "../../shared/postgres/type-catalog.ts";
+import { byName, byUse, type ParameterShape, type SinkStatement } from "./statements.ts";
 
-/** The types a destination gives to one statement's placeholders. */
-export interface StatementTypes {
-  /** By placeholder, in the order of `template.names`. */
-  readonly types: ReadonlyMap<string, PgType>;
+/** The parameters of one statement and the types that the destination gives them. */
+export interface StatementParameters {
+  readonly shape: ParameterShape;
+  readonly types: readonly PgType[];
   /** The same types, spelled so that a cast to them never cuts a value. */
-  readonly castTypes: ReadonlyMap<string, string>;
+  readonly castTypes: readonly string[];
 }
+
+/** "inconsistent types deduced for parameter": one placeholder stands where two types are wanted. */
+const INCONSISTENT_TYPES = "42P08";
 
 /**
  * Lets the server type every statement's parameters, as it would when an application prepares it.
@@ -19,28 +22,50 @@ export interface StatementTypes {
 export async function describeStatements(
   client: pg.ClientBase,
   statements: readonly SinkStatement[],
-): Promise<StatementTypes[]> {
+): Promise<StatementParameters[]> {
   const catalog = await loadTypeCatalog(client);
-  const described: StatementTypes[] = [];
+  const described: StatementParameters[] = [];
   for (const statement of statements) {
-    const oids = await parameterOids(client, statement);
+    const { shape, oids } = await parameters(client, statement);
     await catalog.require(oids);
-    described.push(await typesByPlaceholder(client, catalog, statement, oids));
+    described.push({
+      shape,
+      types: oids.map((oid) => catalog.get(oid)),
+      castTypes: await castTypes(client, oids),
+    });
   }
   return described;
 }
 
-async function parameterOids(client: pg.ClientBase, statement: SinkStatement): Promise<number[]> {
+async function parameters(
+  client: pg.ClientBase,
+  statement: SinkStatement,
+): Promise<{ shape: ParameterShape; oids: number[] }> {
+  const shape = byName(statement.template);
   try {
-    await client.query(`PREPARE _rejot_describe AS ${statement.template.numbered}`);
+    return { shape, oids: await parameterOids(client, shape) };
   } catch (cause) {
-    if (isTransientPostgresError(cause)) throw cause;
-    throw new RejotError("SINK_SQL_REJECTED", {
-      detail: `${statement.purpose} of ${statement.consumerName}: ${(cause as Error).message}`,
-      cause,
-      context: { sql: statement.template.sql },
-    });
+    if (sqlState(cause) !== INCONSISTENT_TYPES) throw rejected(statement, cause);
   }
+  const wider = byUse(statement.template);
+  try {
+    return { shape: wider, oids: await parameterOids(client, wider) };
+  } catch (cause) {
+    throw rejected(statement, cause);
+  }
+}
+
+function rejected({ purpose, consumerName, template }: SinkStatement, cause: unknown): unknown {
+  if (isTransientPostgresError(cause)) return cause;
+  return new RejotError("SINK_SQL_REJECTED", {
+    detail: `${purpose} of ${consumerName}: ${(cause as Error).message}`,
+    cause,
+    context: { sql: template.sql },
+  });
+}
+
+async function parameterOids(client: pg.ClientBase, shape: ParameterShape): Promise<number[]> {
+  await client.query(`PREPARE _rejot_describe AS ${shape.render((index) => `$${index + 1}`)}`);
   const { rows } = await client.query<{ oid: string }>(
     `SELECT t::oid::text AS oid FROM pg_catalog.pg_prepared_statements,
        unnest(parameter_types) WITH ORDINALITY AS p(t, n) WHERE name = '_rejot_describe' ORDER BY n`,
@@ -49,23 +74,11 @@ async function parameterOids(client: pg.ClientBase, statement: SinkStatement): P
   return rows.map((row) => Number(row.oid));
 }
 
-async function typesByPlaceholder(
-  client: pg.ClientBase,
-  catalog: TypeCatalog,
-  { template }: SinkStatement,
-  oids: readonly number[],
-): Promise<StatementTypes> {
-  const types = new Map<string, PgType>();
-  const castTypes = new Map<string, string>();
-  // With a type modifier of -1 char and bit are spelled bpchar and "bit": a cast to "character" keeps one letter.
+/** With a type modifier of -1 char and bit are spelled bpchar and "bit": a cast to "character" keeps one letter. */
+async function castTypes(client: pg.ClientBase, oids: readonly number[]): Promise<string[]> {
   const { rows } = await client.query<{ name: string }>(
     `SELECT format_type(o, -1) AS name FROM unnest($1::oid[]) WITH ORDINALITY AS x(o, n) ORDER BY n`,
     [`{${oids.join(",")}}`],
   );
-  for (const name of template.names) {
-    const index = parameterNumber(template, name) - 1;
-    types.set(name, catalog.get(oids[index] ?? 0));
-    castTypes.set(name, rows[index]?.name ?? "text");
-  }
-  return { types, castTypes };
+  return rows.map((row) => row.name);
 }

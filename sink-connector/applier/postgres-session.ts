@@ -17,9 +17,9 @@ import {
   moveProgressSql,
   STALE_PROGRESS_STATE,
 } from "./apply-function.ts";
-import { describeStatements, type StatementTypes } from "./postgres-parameters.ts";
+import { describeStatements, type StatementParameters } from "./postgres-parameters.ts";
 import { ensureProgressTable, readProgress } from "./postgres-progress.ts";
-import { parameterNumber, type SinkStatement } from "./statements.ts";
+import type { SinkStatement } from "./statements.ts";
 import { integerArrayLiteral, textArrayLiteral } from "./text-array.ts";
 
 /** What a session with a destination is made from. */
@@ -47,7 +47,7 @@ const MOVE_BY_PARAMETERS = moveProgressSql({
 /** One connection to a destination, with everything prepared that lives as long as the connection. */
 export class PostgresSession {
   readonly mode: ApplyMode;
-  readonly types: readonly StatementTypes[];
+  readonly parameters: readonly StatementParameters[];
   readonly #client: pg.Client;
   readonly #options: SessionOptions;
   #notedCall: number | undefined;
@@ -55,12 +55,12 @@ export class PostgresSession {
   private constructor(
     client: pg.Client,
     options: SessionOptions,
-    types: readonly StatementTypes[],
+    parameters: readonly StatementParameters[],
     mode: ApplyMode,
   ) {
     this.#client = client;
     this.#options = options;
-    this.types = types;
+    this.parameters = parameters;
     this.mode = mode;
     client.on("notice", (notice) => {
       this.#notedCall = failedCall(notice.message ?? "") ?? this.#notedCall;
@@ -76,9 +76,9 @@ export class PostgresSession {
     });
     try {
       await ensureProgressTable(client, connection.user);
-      const types = await describeStatements(client, statements);
-      const mode = await createFunction(client, options, types);
-      return new PostgresSession(client, options, types, mode);
+      const parameters = await describeStatements(client, statements);
+      const mode = await createFunction(client, options, parameters);
+      return new PostgresSession(client, options, parameters, mode);
     } catch (error) {
       await client.end().catch(() => {});
       throw error;
@@ -88,7 +88,9 @@ export class PostgresSession {
   /** The parameter types in one text: bound values stay valid as long as it stays the same. */
   get fingerprint(): string {
     return JSON.stringify(
-      this.types.map(({ types }) => [...types].map(([name, t]) => [name, t.oid, t.name])),
+      this.parameters.map(({ shape, types }) =>
+        types.map((type, i) => [shape.names[i], type.oid, type.name]),
+      ),
     );
   }
 
@@ -154,12 +156,13 @@ export class PostgresSession {
   }
 
   async #runCall(statement: number, values: readonly (string | null)[]): Promise<void> {
-    const template = this.#options.statements[statement]?.template;
-    if (template === undefined) throw new RejotError("INTERNAL_ERROR", { detail: `statement ${statement}` });
-    const inOrder: (string | null)[] = [];
-    for (const [i, name] of template.names.entries())
-      inOrder[parameterNumber(template, name) - 1] = values[i] ?? null;
-    await this.#query(`rejot_call_${statement}`, template.numbered, inOrder);
+    const shape = this.parameters[statement]?.shape;
+    if (shape === undefined) throw new RejotError("INTERNAL_ERROR", { detail: `statement ${statement}` });
+    await this.#query(
+      `rejot_call_${statement}`,
+      shape.render((index) => `$${index + 1}`),
+      [...values],
+    );
   }
 
   #moveParameters({ moves }: EventBatch): string[] {
@@ -196,12 +199,12 @@ function callFailed(batch: EventBatch, flatIndex: number, cause: unknown): CallF
 async function createFunction(
   client: pg.Client,
   { connection, statements, logger }: SessionOptions,
-  types: readonly StatementTypes[],
+  parameters: readonly StatementParameters[],
 ): Promise<ApplyMode> {
-  const parts = statements.map(({ template }, i) => ({
-    template,
-    castTypes: types[i]?.castTypes ?? new Map<string, string>(),
-  }));
+  const parts = statements.flatMap(({ template }, i) => {
+    const described = parameters[i];
+    return described === undefined ? [] : [{ template, ...described }];
+  });
   try {
     await client.query(applyFunctionSql(parts));
     return "function";

@@ -30,7 +30,31 @@ export function returnsRows(template: SqlTemplate): boolean {
   return (Array.isArray(returningList) && returningList.length > 0) || returningClause !== undefined;
 }
 
-/** The number (from 1) of a placeholder among the server's parameters. */
-export function parameterNumber(template: SqlTemplate, name: string): number {
-  return template.style === "positional" ? Number(name) : template.names.indexOf(name) + 1;
+/** A statement's parameters, numbered by us: which placeholder each stands for, and the text with them filled in. */
+export interface ParameterShape {
+  /** Placeholders by parameter. */
+  readonly names: readonly string[];
+  render(parameter: (index: number) => string): string;
+}
+
+/** One parameter per placeholder, however often it is used. */
+export function byName(template: SqlTemplate): ParameterShape {
+  const { names } = template;
+  return { names, render: (parameter) => template.render((name) => parameter(names.indexOf(name))) };
+}
+
+/** One parameter per use: a placeholder may then be of another type where it is used again. */
+export function byUse(template: SqlTemplate): ParameterShape {
+  const names: string[] = [];
+  template.render((name) => {
+    names.push(name);
+    return "NULL";
+  });
+  return {
+    names,
+    render: (parameter) => {
+      let index = 0;
+      return template.render(() => parameter(index++));
+    },
+  };
 }

@@ -7,10 +7,10 @@ import type { PgType } from "../../shared/postgres/type-catalog.ts";
 export interface BindableStatement {
   /** Index into the destination's statements. */
   readonly statement: number;
-  /** Placeholders in the order of the values: names, or "1", "2" for the fields by place. */
+  /** The placeholder of each parameter: names, or "1", "2" for the fields by place. */
   readonly placeholders: readonly string[];
-  /** The destination's type of each placeholder. */
-  readonly types: ReadonlyMap<string, PgType>;
+  /** The destination's type of each parameter. */
+  readonly types: readonly PgType[];
 }
 
 /** The values of one event for one statement, as Postgres text. Throws when a value has no such text. */
@@ -21,9 +21,9 @@ export type Binder = (row: Record<string, unknown>) => (string | null)[];
  * null: it is optional, and the event was published by a version that did not know it yet.
  */
 export function compileBinder(statement: BindableStatement, schema: AvroRecord): Binder {
-  const parameters = statement.placeholders.map((placeholder) => {
+  const parameters = statement.placeholders.map((placeholder, i) => {
     const field = fieldOf(schema, placeholder);
-    const type = statement.types.get(placeholder);
+    const type = statement.types[i];
     if (type === undefined) throw new RejotError("INTERNAL_ERROR", { detail: `no type for :${placeholder}` });
     return field === undefined ? undefined : { name: field.name, toText: compileParameter(field.type, type) };
   });
