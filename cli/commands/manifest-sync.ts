@@ -15,7 +15,7 @@ export function addManifestSync(parent: Command, context: CliContext): void {
     .command("sync <manifests...>")
     .description(
       "run the manifests: publish their public schemas and apply their consumer schemas, in one process. " +
-        "REJOT_SOURCE_* and REJOT_SINK_* variables set what the connectors take (docs/operations.md)",
+        "REJOT_SOURCE_* and REJOT_SINK_* variables set what the connectors take (docs/settings.md)",
     );
   command.addOption(
     new Option("--only <side>", "run one side only, to scale and restart them apart").choices([
