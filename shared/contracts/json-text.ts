@@ -116,8 +116,25 @@ export function jsonString(text: string): string {
   return text.includes("\\") ? (JSON.parse(text) as string) : text.slice(1, -1);
 }
 
-/** Without spaces around it. */
-export function trimJson(text: string): string {
-  const last = text.charCodeAt(text.length - 1);
-  return text.charCodeAt(0) <= SPACE || last <= SPACE ? text.trim() : text;
+/**
+ * The value that a JSON text stands for; `number` makes one of a number's text. Unlike JSON.parse of Node 24 it gets
+ * member names right: there, once `{"x":1,"\\":1}` was parsed, `{"x":1,"\"":1}` comes out with the name of the former.
+ */
+export function jsonValue(text: string, number: (text: string) => unknown): unknown {
+  switch (jsonKind(text)) {
+    case "object":
+      return Object.fromEntries(
+        [...jsonMembers(text)].map(([name, member]) => [name, jsonValue(member, number)]),
+      );
+    case "array":
+      return jsonElements(text).map((element) => jsonValue(element, number));
+    case "string":
+      return jsonString(text);
+    case "number":
+      return number(text);
+    case "boolean":
+      return text === "true";
+    default:
+      return null;
+  }
 }

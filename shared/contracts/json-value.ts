@@ -1,6 +1,7 @@
 import { UnionValue } from "./avro-reader.ts";
 import { ATTRIBUTES, type AvroType, nullability, shapeOf } from "./avro-types.ts";
 import { exactDouble } from "./decimal-text.ts";
+import { jsonValue } from "./json-text.ts";
 import { formatDate, formatTime, formatTimestamp } from "./time-text.ts";
 import { Unfit } from "./unfit.ts";
 
@@ -109,7 +110,7 @@ export function toJsonValue(type: AvroType, value: unknown): unknown {
     case "decimal":
       return exactDouble(value as string) ?? value;
     case "json":
-      return parseExactly(value as string);
+      return jsonValue((value as string).trim(), (text) => exactDouble(text) ?? text);
     case "array":
       return (value as unknown[]).map((each) => toJsonValue(shape.items, each));
     case "map": {
@@ -125,16 +126,4 @@ export function toJsonValue(type: AvroType, value: unknown): unknown {
     default:
       return scalarText(type)(value);
   }
-}
-
-/** Only numbers of many digits, or with an exponent, can be more than a double holds. */
-const SUSPICIOUS = /\d[\d.]{15}|\d[eE]/;
-
-function parseExactly(text: string): unknown {
-  if (!SUSPICIOUS.test(text)) return JSON.parse(text);
-  const exact = (_key: string, value: unknown, context?: { source?: string }) =>
-    typeof value === "number" && context?.source !== undefined
-      ? (exactDouble(context.source) ?? context.source)
-      : value;
-  return JSON.parse(text, exact as (key: string, value: unknown) => unknown);
 }

@@ -77,7 +77,9 @@ function parseUsualTimestamp(text: string): number | undefined {
   const hour = pair(text, 11);
   const minute = pair(text, 14);
   const second = pair(text, 17);
-  if (century > 21 || yearOfCentury > 99 || hour > 23 || minute > 59 || second > 59) return undefined;
+  // Outside of these centuries microseconds are no safe integers.
+  if (century < 17 || century > 21 || yearOfCentury > 99 || hour > 23 || minute > 59 || second > 59)
+    return undefined;
   const year = century * 100 + yearOfCentury;
   if (!validDate(year, month, day)) return undefined;
 
