@@ -14,7 +14,13 @@ import type { Service } from "../shared/lifecycle/service.ts";
 import type { ResolvedSource, Workspace } from "../shared/manifest/workspace.ts";
 import { createLogger } from "../shared/observability/logger.ts";
 import { createMetrics, type Metrics } from "../shared/observability/metrics.ts";
-import { connectPostgres, type PostgresClient } from "../shared/postgres/client.ts";
+import {
+  connectPostgres,
+  isTransientPostgresError,
+  type PostgresClient,
+  postgresError,
+  sqlState,
+} from "../shared/postgres/client.ts";
 import { quoteIdentifier, type TableInfo } from "../shared/postgres/table-info.ts";
 import { loadTypeCatalog } from "../shared/postgres/type-catalog.ts";
 import { createSchemaRegistry, type SchemaRegistryOptions } from "../shared/registry/schema-registry.ts";
@@ -140,6 +146,8 @@ class Session {
   readonly #buffer: BatchBuffer;
   /** Unique for this attempt: what is fenced must not be mistaken for what fences. */
   readonly #claim: string;
+  /** Set when one of the connections broke. */
+  #lost: RejotError | undefined;
 
   constructor(options: SessionOptions) {
     const { source, config } = options;
@@ -159,6 +167,22 @@ class Session {
   }
 
   async run(): Promise<void> {
+    try {
+      await this.#run();
+    } catch (error) {
+      throw this.#named(error);
+    }
+  }
+
+  /** A query that fails because its connection broke says so in words only. */
+  #named(error: unknown): unknown {
+    if (error instanceof RejotError) return error;
+    if (this.#lost !== undefined) return this.#lost;
+    const transient = sqlState(error) !== undefined && isTransientPostgresError(error);
+    return transient ? postgresError(error, "preparing") : error;
+  }
+
+  async #run(): Promise<void> {
     const { source, state, control } = this.#options;
     await using cleanup = new AsyncDisposableStack();
     state.role = "starting";
@@ -215,9 +239,11 @@ class Session {
       settings,
     });
     cleanup.defer(() => endClient(client));
-    client.on("end", () =>
-      this.#buffer.fail(new RejotError("POSTGRES_UNREACHABLE", { detail: "the connection ended" })),
-    );
+    // Emitted whenever a connection breaks, before its queries fail.
+    client.on("error", (cause) => {
+      this.#lost ??= postgresError(cause, "the connection was lost");
+      this.#buffer.fail(this.#lost);
+    });
     return client;
   }
 
@@ -340,6 +366,7 @@ class Session {
       } catch (error) {
         if (!(error instanceof RejotError) || error.code !== "SLOT_IN_USE") throw error;
       }
+      if (this.#lost !== undefined) throw this.#lost;
       state.role = "standby";
       state.recovered();
       this.#options.settled();
@@ -437,6 +464,5 @@ function registryOptions({
 
 /** A connection whose server has gone silent does not end by itself. */
 async function endClient(client: PostgresClient): Promise<void> {
-  client.removeAllListeners("end");
   await Promise.race([client.end().catch(() => {}), delay(2_000)]);
 }

@@ -43,10 +43,12 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
   const plugin = new SinkPlugin(options);
   const server = `${connection.host}:${connection.port ?? 5432}/${connection.database}`;
   const started = Promise.withResolvers<void>();
+  let streaming = false;
   const fail = (cause: unknown): void => {
     const error = streamError(cause, server, options.slotName);
     started.reject(error);
-    sink.fail(error);
+    // An attempt that never streamed is the caller's business: the next one may use the same sink.
+    if (streaming) sink.fail(error);
   };
   // Nothing is reported before the first confirmation: any LSN of our own making could move the slot.
   let confirmed = 0n as Lsn;
@@ -57,7 +59,10 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     service.acknowledge(formatLsn((confirmed - 1n) as Lsn)).catch(fail);
   };
 
-  service.on("start", () => started.resolve());
+  service.on("start", () => {
+    streaming = true;
+    started.resolve();
+  });
   service.on("error", fail);
   service.on("heartbeat", (_lsn: string, _time: number, shouldRespond: boolean) => {
     if (shouldRespond) report();
@@ -65,7 +70,13 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
   service
     .subscribe(plugin, options.slotName)
     .then(() => fail(new Error("the server ended the stream")), fail);
-  await started.promise;
+  try {
+    await started.promise;
+  } catch (error) {
+    // The server refuses the slot but keeps the connection; each would take one of max_wal_senders.
+    await plugin.end(() => service.destroy());
+    throw error;
+  }
   const timer = setInterval(report, STATUS_INTERVAL_MS);
 
   return {
