@@ -1,4 +1,8 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { get as httpsGet } from "node:https";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { RejotError } from "../errors/error.ts";
 import { setLogLevel } from "../observability/logger.ts";
@@ -8,6 +12,24 @@ import { createHttpService, type HttpOptions, type HttpService } from "./server.
 import type { ConnectorStatus, UnitRole } from "./status.ts";
 
 setLogLevel("silent");
+
+/** For 127.0.0.1, valid until 2126, used nowhere but here. */
+const CERTIFICATE = `-----BEGIN CERTIFICATE-----
+MIIBnDCCAUGgAwIBAgIUFVFXrLcFZ7vrooyUJVMXlarKHPowCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMzIzMjMzOFoYDzIxMjYxMDMw
+MjMyMzM4WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAQOzRC1V51mIIkhOUuFSc9nZOqOzW2swnSHH+JyNXsVTn7h0pt71dhV
+tsPTQ30fq8At+xpcP4voDNl30wFEZGmao28wbTAdBgNVHQ4EFgQUQkaNOJkh02f8
+1hu4NhkuK3rwuLgwHwYDVR0jBBgwFoAUQkaNOJkh02f81hu4NhkuK3rwuLgwDwYD
+VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARhwR/AAABgglsb2NhbGhvc3QwCgYIKoZI
+zj0EAwIDSQAwRgIhAPJUm3WQd9kwO8FljivQZZCx+cNBJZoL2P/pv9H8RxMDAiEA
+tsAWYtmrKbmexYBFrklNBHENJuvl3cIChp5a9tCyqeE=
+-----END CERTIFICATE-----`;
+const KEY = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg+yl7Qou2AJkf4fdR
+1rwqIE8ATZ+IfZsczqmnOTb0SiShRANCAAQOzRC1V51mIIkhOUuFSc9nZOqOzW2s
+wnSHH+JyNXsVTn7h0pt71dhVtsPTQ30fq8At+xpcP4voDNl30wFEZGma
+-----END PRIVATE KEY-----`;
 
 const started: HttpService[] = [];
 afterEach(async () => {
@@ -152,6 +174,21 @@ describe("routes", () => {
     expect([head.status, head.text]).toEqual([200, ""]);
   });
 
+  test("a target that is no URL is not found", async () => {
+    const { port, hostname } = new URL((await serve()).url);
+    const answer = await new Promise<string>((resolve, reject) => {
+      const socket = connect(Number(port), hostname, () =>
+        socket.write("GET // HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+      );
+      let text = "";
+      socket.on("data", (chunk) => {
+        text += chunk.toString();
+      });
+      socket.on("end", () => resolve(text)).on("error", reject);
+    });
+    expect(answer).toMatch(/^HTTP\/1\.1 404 /);
+  });
+
   test("an unexpected error shows nothing of itself", async () => {
     const service = await serve({
       status: () => {
@@ -267,6 +304,28 @@ describe("listening", () => {
     await expect(serve({ tls: { certPath: "/nowhere", keyPath: "/nowhere" } })).rejects.toMatchObject({
       code: "HTTP_TLS_INVALID",
     });
+  });
+
+  test("with certificate and key it speaks HTTPS, and nothing else", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "rejot-http-"));
+    const [certPath, keyPath] = [join(directory, "cert.pem"), join(directory, "key.pem")];
+    await Promise.all([writeFile(certPath, CERTIFICATE), writeFile(keyPath, KEY)]);
+    try {
+      const service = await serve({ tls: { certPath, keyPath } });
+      expect(service.url).toMatch(/^https:/);
+      const status = await new Promise((resolve, reject) => {
+        httpsGet(`${service.url}/healthz`, { ca: CERTIFICATE, agent: false }, (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        }).on("error", reject);
+      });
+      expect(status).toBe(200);
+      await expect(fetch(service.url.replace("https:", "http:"))).rejects.toThrow();
+      const swapped = serve({ tls: { certPath: keyPath, keyPath: certPath } });
+      await expect(swapped).rejects.toMatchObject({ code: "HTTP_TLS_INVALID" });
+    } finally {
+      await rm(directory, { recursive: true });
+    }
   });
 
   test("stop finishes the answer in progress and refuses new connections", async () => {

@@ -133,14 +133,14 @@ class HttpServer implements HttpService {
     response.on("close", () => gone.abort(new DOMException("the client is gone", "AbortError")));
     // The routes take no body; one that is sent is read and dropped so that the connection stays usable.
     request.resume();
-    const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
-    const route = this.#routes.get(pathname);
+    const { path, query } = target(request.url ?? "/");
+    const route = this.#routes.get(path);
     try {
-      const answer = await this.#answer(request, route, searchParams, gone.signal);
+      const answer = await this.#answer(request, route, query, gone.signal);
       await send(request, response, answer);
     } catch (error) {
       if (gone.signal.aborted) return;
-      logFailure(error, pathname);
+      logFailure(error, path);
       if (response.headersSent) response.destroy();
       else await send(request, response, errorAnswer(error, errorHeaders(error)));
     } finally {
@@ -208,6 +208,12 @@ async function* withFirst(
   } finally {
     await rest.return?.();
   }
+}
+
+/** Path and query of a request; a target that is no URL is a path that no route has. */
+function target(url: string): { path: string; query: URLSearchParams } {
+  const parsed = URL.parse(url, "http://localhost");
+  return { path: parsed?.pathname ?? url, query: parsed?.searchParams ?? new URLSearchParams() };
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {
