@@ -20,7 +20,7 @@ import { FLOWS, TEAMS } from "./oracle.ts";
 const SAME_SIGNAL_MS = 500;
 const PAUSE_ONCE_MS = 120;
 const PAUSE_MS = 900;
-const CATCH_UP_TIMEOUT_MS = 60_000;
+const CATCH_UP_TIMEOUT_MS = 120_000;
 const POLL_MS = 50;
 
 const { once } = new Command("npm run demo --")

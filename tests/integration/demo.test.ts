@@ -11,8 +11,12 @@ const DEMO = fileURLToPath(new URL("../../examples/shopjot/demo.ts", import.meta
 /** `<change> → <object> → <topic>[<partition>]@<offset> → <table>   <latency> ms` */
 const EVENT = /^ {2}[A-Z]+ .+ → .+ → shopjot\.\w+\.[\w-]+\.v1\[\d\]@\d+ → \w+\.\w+ +\d+ ms$/gm;
 
+/** For three servers and two connectors on a machine that has other work. */
+const START_TIMEOUT_MS = 240_000;
+const TEST_TIMEOUT_MS = 400_000;
+
 /** The demo as a process, with its output so far and a mark that all its descendants carry. */
-class Demo {
+class Demo implements AsyncDisposable {
   readonly child: ChildProcess;
   readonly mark = randomName("demo");
   readonly exited: Promise<unknown>;
@@ -29,6 +33,12 @@ class Demo {
       });
     }
     this.exited = once(this.child, "close").then(([code, signal]) => code ?? signal);
+  }
+
+  /** A test that failed must not leave the demo running. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.child.kill("SIGTERM");
+    await this.exited;
   }
 
   get events(): string[] {
@@ -61,29 +71,37 @@ class Demo {
 }
 
 describe("npm run demo", () => {
-  test("--once shows every event with its way and latency, finds all tables equal, and exits 0", async () => {
-    const demo = new Demo(["--once"]);
-    expect(await demo.exited, demo.output).toBe(0);
-    for (const { publicSchema, from, to, table } of FLOWS) {
-      const verdict = new RegExp(`${from}: ${publicSchema} +→ ${to}\\.${table} +\\d+ rows? +equal`);
-      expect(demo.output).toMatch(verdict);
-      expect(demo.events.some((line) => line.includes(`→ ${publicSchema} `))).toBe(true);
-    }
-    expect(demo.output).toContain("Every destination table equals what the public schema's SQL returns");
-    expect(demo.events.some((line) => line.includes(" (tombstone) → "))).toBe(true);
-    // No colour where the output is no terminal.
-    expect(demo.output).not.toContain("\u001b");
-    await demo.nothingLeft();
-  });
+  test(
+    "--once shows every event with its way and latency, finds all tables equal, and exits 0",
+    async () => {
+      await using demo = new Demo(["--once"]);
+      expect(await demo.exited, demo.output).toBe(0);
+      for (const { publicSchema, from, to, table } of FLOWS) {
+        const verdict = new RegExp(`${from}: ${publicSchema} +→ ${to}\\.${table} +\\d+ rows? +equal`);
+        expect(demo.output).toMatch(verdict);
+        expect(demo.events.some((line) => line.includes(`→ ${publicSchema} `))).toBe(true);
+      }
+      expect(demo.output).toContain("Every destination table equals what the public schema's SQL returns");
+      expect(demo.events.some((line) => line.includes(" (tombstone) → "))).toBe(true);
+      // No colour where the output is no terminal.
+      expect(demo.output).not.toContain("\u001b");
+      await demo.nothingLeft();
+    },
+    TEST_TIMEOUT_MS,
+  );
 
-  test("goes on until Ctrl-C, then ends everything", async () => {
-    const demo = new Demo([]);
-    await waitFor(() => demo.events.length > 3 || demo.child.exitCode !== null, {
-      timeoutMs: 90_000,
-      describe: () => `events on the terminal:\n${demo.output}`,
-    });
-    demo.child.kill("SIGINT");
-    expect(await demo.exited, demo.output).toBe(0);
-    await demo.nothingLeft();
-  });
+  test(
+    "goes on until Ctrl-C, then ends everything",
+    async () => {
+      await using demo = new Demo([]);
+      await waitFor(() => demo.events.length > 3 || demo.child.exitCode !== null, {
+        timeoutMs: START_TIMEOUT_MS,
+        describe: () => `events on the terminal:\n${demo.output}`,
+      });
+      demo.child.kill("SIGINT");
+      expect(await demo.exited, demo.output).toBe(0);
+      await demo.nothingLeft();
+    },
+    TEST_TIMEOUT_MS,
+  );
 });

@@ -11,7 +11,7 @@ const REPOSITORY = fileURLToPath(new URL("../../..", import.meta.url));
 const WORKSPACE = fileURLToPath(new URL("../rejot-workspace.json", import.meta.url));
 const LOG_LINES_SHOWN = 15;
 const LOG_LINES_KEPT = 200;
-const READY_TIMEOUT_MS = 60_000;
+const READY_TIMEOUT_MS = 180_000;
 const POLL_MS = 50;
 const STOP_TIMEOUT_MS = 15_000;
 
