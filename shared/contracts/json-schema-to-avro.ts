@@ -66,7 +66,8 @@ class Mapper {
   private type(schema: unknown, path: Path): AvroType {
     const reference = (schema as { $ref?: unknown } | null | undefined)?.$ref;
     // A recursive type (z.json(), a tree) has no end to be written out; its text is exact.
-    if (typeof reference === "string" && this.references.isRecursive(reference)) return ["null", JSON_TYPE];
+    if (typeof reference === "string" && this.references.isRecursive(reference, path))
+      return ["null", JSON_TYPE];
     const resolved = this.merged(this.references.resolve(schema, path), path);
     const type = this.typeWithoutNullable(resolved, path);
     return resolved.nullable === true ? this.join([type, "null"], path) : type;

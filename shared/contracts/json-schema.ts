@@ -67,11 +67,11 @@ export class References {
   }
 
   /** Whether the schema contains, at any depth, a reference that leads back to it. */
-  isRecursive(reference: string): boolean {
+  isRecursive(reference: string, path: readonly string[]): boolean {
     const seen = new Set<string>();
     const open = [reference];
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
-      for (const inner of referencesIn(this.lookUp(next, []))) {
+      for (const inner of referencesIn(this.lookUp(next, path))) {
         if (inner === reference) return true;
         if (!seen.has(inner)) {
           seen.add(inner);
