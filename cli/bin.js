@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Plain JavaScript that runs on any Node from 20 on, and goes on with one that can do the rest.
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -26,7 +26,8 @@ function findNode() {
   try {
     const packageFile = createRequire(import.meta.url).resolve("node/package.json");
     const node = join(dirname(packageFile), "bin", "node");
-    if (isNewEnough(versionOf(node))) return node;
+    const { version } = JSON.parse(readFileSync(packageFile, "utf8"));
+    if (isNewEnough(version.split(".").map(Number)) && existsSync(node)) return node;
   } catch {
     // Not installed: npx has to help.
   }
