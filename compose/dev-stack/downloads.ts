@@ -1,12 +1,13 @@
 import { spawn } from "node:child_process";
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, open, readFile, rename, rm, stat, statfs } from "node:fs/promises";
+import { copyFile, mkdir, open, readFile, rename, rm, stat, statfs } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { RejotError } from "../../shared/errors/error.ts";
+import { guardDirectory, guardProcess, releaseDirectory, releaseProcess } from "./guardian/guardian.ts";
 
 /** Receives one line of progress at a time, for the terminal. */
 export type OnProgress = (line: string) => void;
@@ -45,6 +46,8 @@ const PARTS: Record<Part, Download> = {
 /** Space for Maven's own copies and ours. */
 const DOWNLOAD_BYTES = 500e6;
 const LOCK_POLL_MS = 500;
+/** Where Maven writes, inside the directory of an unfinished download. */
+const OUTPUT = "output";
 
 /** Where downloads are kept: outside of the clone, so that the next one need not fetch them again. */
 export function cacheDirectory(env: Record<string, string | undefined>): string {
@@ -78,15 +81,18 @@ export async function fetchDownload(
   await using _lock = await acquireLock(join(cacheDir, "download.lock"), onProgress);
   if (await exists(target)) return target;
   const partial = join(cacheDir, `.partial-${randomUUID()}`);
+  guardDirectory(partial);
   try {
+    await makeDirectory(partial);
     onProgress(`fetching ${download.title} from Maven Central`);
     await runMaven(download, partial, onProgress);
-    await rename(partial, target);
+    await rename(join(partial, OUTPUT), target);
   } catch (error) {
     await requireSpace(cacheDir, 10e6);
     throw error;
   } finally {
     await rm(partial, { recursive: true, force: true });
+    releaseDirectory(partial);
   }
   return target;
 }
@@ -119,10 +125,17 @@ async function exists(path: string): Promise<boolean> {
 }
 
 async function runMaven(download: Download, directory: string, onProgress: OnProgress): Promise<void> {
-  const args = ["--batch-mode", "--file", download.pom, ...download.goals, `-DoutputDirectory=${directory}`];
-  // Beside the pom, where Maven would put them, they would say "unpacked already" to the next download.
-  const markers = `-DmarkersDirectory=${join(directory, ".markers")}`;
-  const child = spawn("mvn", [...args, markers], { stdio: ["ignore", "pipe", "pipe"] });
+  // Beside the pom Maven leaves markers that say "unpacked already" to the next download, so it gets a copy.
+  const pom = join(directory, "pom.xml");
+  await copyFile(download.pom, pom);
+  const output = `-DoutputDirectory=${join(directory, OUTPUT)}`;
+  const child = spawn("mvn", ["--batch-mode", "--file", pom, ...download.goals, output], {
+    stdio: ["ignore", "pipe", "pipe"],
+    // Its own group: the guardian ends it and all it started when this process is interrupted.
+    detached: true,
+  });
+  const { pid } = child;
+  if (pid !== undefined) guardProcess(pid, "SIGKILL");
   const errors: string[] = [];
   let files = 0;
   let lastReportMs = 0;
@@ -140,6 +153,7 @@ async function runMaven(download: Download, directory: string, onProgress: OnPro
     child.once("close", resolve);
     child.once("error", (cause) => reject(new RejotError("STACK_MAVEN_MISSING", { cause })));
   });
+  if (pid !== undefined) releaseProcess(pid);
   if (code === 0) return;
   throw new RejotError("STACK_DOWNLOAD_FAILED", {
     detail: errors[0] ?? `mvn ended with exit code ${code}`,
