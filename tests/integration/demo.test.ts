@@ -8,8 +8,8 @@ import { randomName } from "../support/names.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const DEMO = fileURLToPath(new URL("../../examples/shopjot/demo.ts", import.meta.url));
-/** `<change> → <object> → <topic>[<partition>]@<offset> → <table>   <latency> ms` */
-const EVENT = /^ {2}[A-Z]+ .+ → .+ → shopjot\.\w+\.[\w-]+\.v1\[\d\]@\d+ → \w+\.\w+ +\d+ ms$/gm;
+/** `<latency> ms  <change> → <object> → <topic>[<partition>]@<offset> → <table>` */
+const EVENT = /^ *\d+ ms {2}[A-Z]+ .+ → .+ → shopjot\.\w+\.[\w-]+\.v1\[\d\]@\d+ → \w+\.\w+$/gm;
 
 /** For three servers and two connectors on a machine that has other work. */
 const START_TIMEOUT_MS = 240_000;

@@ -46,21 +46,16 @@ export class Story {
     if (flow === undefined) return;
     const latencyMs = Math.max(0, arrivedMs - event.committedMs);
     this.#latenciesMs.push(latencyMs);
-    const { paint, columns, line } = this.#terminal;
+    const { paint, line } = this.#terminal;
     const change = this.#changeOf(flow.from, event.position.commitLsn) ?? "a change";
     const object = `${flow.publicSchema} ${shorten(event.key)}${event.tombstone ? " (tombstone)" : ""}`;
-    const place = `${event.topic}[${event.partition}]@${event.offset}`;
-    const way = [change, object, place, `${flow.to}.${flow.table}`];
-    const latency = `${latencyMs} ms`;
-    const plainLength = way.join(" → ").length + 2;
-    const gap = " ".repeat(Math.max(2, columns - plainLength - latency.length - 1));
-    const painted = [
+    const way = [
       paint("gray", change),
       paint(event.tombstone ? "red" : "cyan", object),
-      paint("gray", place),
+      paint("gray", `${event.topic}[${event.partition}]@${event.offset}`),
       `${flow.to}.${flow.table}`,
     ];
-    line(`  ${painted.join(paint("gray", " → "))}${gap}${paint("green", latency)}`);
+    line(`${paint("green", `${latencyMs} ms`.padStart(9))}  ${way.join(paint("gray", " → "))}`);
   }
 
   /** One line about the events so far. */

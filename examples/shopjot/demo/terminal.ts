@@ -4,8 +4,6 @@ type Style = Parameters<typeof styleText>[0];
 
 /** Writes lines for a person to read; in colour only where that helps. */
 export interface Terminal {
-  /** Columns of the window, 100 where the output is no window. */
-  readonly columns: number;
   line(text?: string): void;
   paint(style: Style, text: string): string;
 }
@@ -17,7 +15,6 @@ export function createTerminal(
 ): Terminal {
   const colour = stream.isTTY === true && (env.NO_COLOR ?? "") === "" && env.TERM !== "dumb";
   return {
-    columns: stream.columns ?? 100,
     line: (text = "") => stream.write(`${text}\n`),
     paint: (style, text) => (colour ? styleText(style, text, { validateStream: false }) : text),
   };

@@ -28,7 +28,7 @@ export class Orders {
     return write(
       "orders",
       `${customer.name} fills a basket: a draft, not public yet`,
-      `INSERT orders, ${products.length} order_lines`,
+      "INSERT orders, order_lines",
       [
         `INSERT INTO orders (id, account_id, shipping_fee, fraud_score) VALUES ($1, $2, 4.95, 0.1)`,
         order.id,
