@@ -194,11 +194,7 @@ class Session {
     const { transformer, encoder } = await this.#prepareTransformations(cleanup, tables);
     await ensurePublication(client, source.config, tables);
     await this.#ensureSlot(client);
-    const watcher = await ProgressWatcher.start(
-      this.#kafka,
-      this.#progressTopic,
-      `rejot.progress.${this.#claim}`,
-    );
+    const watcher = await ProgressWatcher.start(this.#kafka, this.#progressTopic, control.signal);
     cleanup.defer(() => watcher.stop());
 
     const stream = await this.#acquireSlot(client, watcher, tables);
@@ -370,6 +366,7 @@ class Session {
       state.role = "standby";
       state.recovered();
       this.#options.settled();
+      await watcher.refresh();
       if (watcher.progress !== undefined) state.resumed(watcher.progress);
       if (watcher.silentMs > config.takeoverMs) {
         this.#options.log.warn(

@@ -839,8 +839,9 @@ export const ERRORS = {
   },
   PROGRESS_UNREADABLE: {
     title: "The progress topic could not be read to its end",
-    cause: "Brokers are restarting, or the consumer group could not be joined in time.",
-    hint: "The connector tries again; check that it may read the progress topic and groups named rejot.progress.*.",
+    cause:
+      "Brokers are restarting, the topic was deleted, or a transaction that a dead publisher left open hides its end.",
+    hint: "The connector tries again; check that it may read the progress topic.",
     retryable: true,
     exitCode: 3,
   },

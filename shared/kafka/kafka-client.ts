@@ -1,5 +1,6 @@
 import { type Admin, Kafka, type KafkaConfig, type logCreator, logLevel } from "kafkajs";
 import { RejotError } from "../errors/error.ts";
+import { retry } from "../lifecycle/backoff.ts";
 import type { KafkaConnection } from "../manifest/schema.ts";
 import type { Logger } from "../observability/logger.ts";
 
@@ -69,7 +70,8 @@ export async function ensureTopics(admin: Admin, specs: readonly TopicSpec[]): P
     const missing = specs.filter((spec) => !existing.has(spec.topic));
     if (missing.length === 0) return;
     await admin.createTopics({
-      waitForLeaders: true,
+      // Waiting fails now and then with the very topic being unknown; whoever writes to it waits for leaders anyway.
+      waitForLeaders: false,
       topics: missing.map((spec) => ({
         topic: spec.topic,
         numPartitions: spec.partitions,
@@ -82,10 +84,14 @@ export async function ensureTopics(admin: Admin, specs: readonly TopicSpec[]): P
   }
 }
 
-/** How many partitions each topic has. Throws KAFKA_* errors. */
+/** How many partitions each topic has. Topics just created are waited for. Throws KAFKA_* errors. */
 export async function partitionCounts(admin: Admin, topics: readonly string[]): Promise<Map<string, number>> {
   try {
-    const metadata = await admin.fetchTopicMetadata({ topics: [...topics] });
+    const metadata = await retry(() => admin.fetchTopicMetadata({ topics: [...topics] }), {
+      maxAttempts: 20,
+      maxMs: 500,
+      retryable: (error) => protocolType(error) === "UNKNOWN_TOPIC_OR_PARTITION",
+    });
     return new Map(metadata.topics.map((topic) => [topic.name, topic.partitions.length]));
   } catch (cause) {
     throw kafkaError(cause, "asking for partitions");

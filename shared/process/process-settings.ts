@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { RejotError } from "../errors/error.ts";
 import type { HttpOptions } from "../http/server.ts";
 import { LOG_LEVELS, type LogLevel } from "../observability/logger.ts";
 import { integer, type Setting, type SettingValues } from "../settings/settings.ts";
@@ -47,9 +48,12 @@ export const processSettings = {
 /** Values of `processSettings`. */
 export type ProcessSettings = SettingValues<typeof processSettings>;
 
-/** The part of them that the HTTP server takes. */
+/** The part of them that the HTTP server takes. Throws CONFIG_INVALID when half of the TLS settings is missing. */
 export function listenOptions(values: ProcessSettings): Pick<HttpOptions, "host" | "port" | "token" | "tls"> {
   const { hostname, apiPort, apiToken, tlsCert, tlsKey } = values;
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+    throw new RejotError("CONFIG_INVALID", { detail: "of tls-cert and tls-key only one is set" });
+  }
   return {
     host: hostname,
     port: apiPort,

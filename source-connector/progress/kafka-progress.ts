@@ -1,6 +1,8 @@
-import type { Consumer, Kafka, KafkaMessage, Producer } from "kafkajs";
+import type { Kafka, Producer } from "kafkajs";
 import { RejotError } from "../../shared/errors/error.ts";
+import type { CommittedRecord } from "../../shared/kafka/committed-records.ts";
 import { kafkaError } from "../../shared/kafka/kafka-client.ts";
+import { createKafkaReader, type KafkaReader } from "../../shared/kafka/kafka-reader.ts";
 import {
   decodeInstance,
   decodeProgress,
@@ -8,57 +10,40 @@ import {
   PROGRESS_KEYS,
   type ProgressRecord,
 } from "../../shared/kafka/progress-record.ts";
+import { delay } from "../../shared/lifecycle/backoff.ts";
 
 /** How long the end of the progress topic may take to arrive. */
 const CLAIM_TIMEOUT_MS = 30_000;
+/** Kafka reports a commit before its markers are in the topics; until then the end does not show it. */
+const CLAIM_POLL_MS = 5;
+const FETCH_BYTES = 4 * 1024 * 1024;
 
 /**
- * Follows a progress topic from its beginning, as the active source and as a standby: how far the source is, who
- * owns it, when it last gave a sign of life.
+ * Knows what a progress topic says, up to the last `refresh`: how far the source is, who owns it, and when it last
+ * gave a sign of life.
  */
 export class ProgressWatcher {
-  readonly #consumer: Consumer;
-  readonly #kafka: Kafka;
-  readonly #groupId: string;
-  readonly #claims = new Set<string>();
-  readonly #waiting = new Map<string, PromiseWithResolvers<void>>();
+  readonly #reader: KafkaReader;
+  readonly #topic: string;
+  readonly #signal: AbortSignal;
+  #nextOffset: bigint | undefined;
   #progress: ProgressRecord | undefined;
   #owner: string | undefined;
+  /** Every claim seen: ours may be followed by one that has fenced us already. */
+  readonly #claims = new Set<string>();
   #lastSignAtMs = Date.now();
-  #failure: Error | undefined;
 
-  private constructor(kafka: Kafka, groupId: string) {
-    this.#kafka = kafka;
-    this.#groupId = groupId;
-    this.#consumer = kafka.consumer({
-      groupId,
-      readUncommitted: false,
-      sessionTimeout: 10_000,
-      heartbeatInterval: 2_000,
-      maxWaitTimeInMs: 200,
-    });
+  private constructor(reader: KafkaReader, topic: string, signal: AbortSignal) {
+    this.#reader = reader;
+    this.#topic = topic;
+    this.#signal = signal;
   }
 
-  /** Begins to follow. kafkajs reads in groups only; this one has one member and is deleted afterwards. */
-  static async start(kafka: Kafka, topic: string, groupId: string): Promise<ProgressWatcher> {
-    const watcher = new ProgressWatcher(kafka, groupId);
-    try {
-      await watcher.#consumer.connect();
-      await watcher.#consumer.subscribe({ topics: [topic], fromBeginning: true });
-      watcher.#consumer.on(watcher.#consumer.events.CRASH, ({ payload }) => {
-        if (!payload.restart) watcher.#fail(payload.error);
-      });
-      await watcher.#consumer.run({
-        autoCommit: false,
-        eachBatch: async ({ batch }) => {
-          watcher.#readAll(batch.messages);
-        },
-      });
-      return watcher;
-    } catch (cause) {
-      await watcher.stop();
-      throw kafkaError(cause, "reading the progress topic");
-    }
+  /** Reads the topic from its beginning. Throws KAFKA_*, PROGRESS_RECORD_INVALID. */
+  static async start(kafka: Kafka, topic: string, signal: AbortSignal): Promise<ProgressWatcher> {
+    const watcher = new ProgressWatcher(createKafkaReader(kafka), topic, signal);
+    await watcher.refresh();
+    return watcher;
   }
 
   /** The last progress record seen. */
@@ -66,75 +51,60 @@ export class ProgressWatcher {
     return this.#progress;
   }
 
-  /** The instance that took the data store over last. */
-  get owner(): string | undefined {
-    return this.#owner;
-  }
-
   /** How long the owner has been silent, in milliseconds of this process's clock. */
   get silentMs(): number {
     return Date.now() - this.#lastSignAtMs;
   }
 
+  /** Reads on to where the topic ends now. Throws KAFKA_*, PROGRESS_RECORD_INVALID. */
+  async refresh(): Promise<void> {
+    const [bounds] = await this.#reader.bounds([this.#topic], this.#signal);
+    if (bounds === undefined)
+      throw new RejotError("PROGRESS_UNREADABLE", { detail: `${this.#topic} does not exist` });
+    let at = this.#nextOffset ?? bounds.start;
+    if (at < bounds.start) at = bounds.start;
+    while (at < bounds.end) {
+      const page = await this.#reader.fetch(bounds, at, FETCH_BYTES, this.#signal);
+      for (const record of page.records) this.#read(record);
+      at = page.nextOffset;
+    }
+    this.#nextOffset = at;
+  }
+
   /** Resolves when the `owner` record of the claim has been read, and with it all that was committed before it. */
   async readUpTo(claim: string): Promise<void> {
-    if (this.#failure !== undefined) throw kafkaError(this.#failure, "reading the progress topic");
-    if (this.#claims.has(claim)) return;
-    const waiting = Promise.withResolvers<void>();
-    this.#waiting.set(claim, waiting);
-    const timer = setTimeout(
-      () => waiting.reject(new RejotError("PROGRESS_UNREADABLE", { detail: `after ${CLAIM_TIMEOUT_MS} ms` })),
-      CLAIM_TIMEOUT_MS,
-    );
-    try {
-      await waiting.promise;
-    } finally {
-      clearTimeout(timer);
-      this.#waiting.delete(claim);
+    const deadline = Date.now() + CLAIM_TIMEOUT_MS;
+    for (;;) {
+      await this.refresh();
+      if (this.#claims.has(claim)) return;
+      if (Date.now() > deadline) {
+        throw new RejotError("PROGRESS_UNREADABLE", {
+          detail: `${this.#topic}: after ${CLAIM_TIMEOUT_MS} ms`,
+        });
+      }
+      await delay(CLAIM_POLL_MS, this.#signal);
     }
   }
 
   /** Never throws. */
   async stop(): Promise<void> {
-    await this.#consumer.disconnect().catch(() => {});
-    const admin = this.#kafka.admin();
-    await admin
-      .connect()
-      .then(() => admin.deleteGroups([this.#groupId]))
-      .catch(() => {});
-    await admin.disconnect().catch(() => {});
+    await this.#reader.close();
   }
 
-  /** kafkajs would repeat a batch whose handler throws for ever. */
-  #readAll(messages: readonly KafkaMessage[]): void {
-    try {
-      for (const message of messages) this.#read(message);
-    } catch (error) {
-      this.#fail(error as Error);
-    }
-  }
-
-  #read(message: KafkaMessage): void {
-    const key = message.key?.toString();
-    const value = message.value?.toString();
+  #read(record: CommittedRecord): void {
+    const key = record.key?.toString();
+    const value = record.value?.toString();
     if (value === undefined) return;
     if (key === PROGRESS_KEYS.progress) {
       this.#progress = decodeProgress(value);
       this.#lastSignAtMs = Date.now();
     } else if (key === PROGRESS_KEYS.owner) {
       this.#owner = decodeInstance(value);
-      this.#lastSignAtMs = Date.now();
       this.#claims.add(this.#owner);
-      this.#waiting.get(this.#owner)?.resolve();
+      this.#lastSignAtMs = Date.now();
     } else if (key === PROGRESS_KEYS.alive && decodeInstance(value) === this.#owner) {
       this.#lastSignAtMs = Date.now();
     }
-  }
-
-  #fail(error: Error): void {
-    this.#failure = error;
-    for (const waiting of this.#waiting.values())
-      waiting.reject(kafkaError(error, "reading the progress topic"));
   }
 }
 
