@@ -1,14 +1,10 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
 import { expect, inject, test } from "vitest";
 import { runToEnd, writeFiles } from "../support/connector.ts";
 import { createDatabase } from "../support/database.ts";
 import { randomName } from "../support/names.ts";
+import { startSync } from "../support/sync.ts";
 import { waitFor } from "../support/wait-for.ts";
-
-const BIN = fileURLToPath(new URL("../../cli/bin.js", import.meta.url));
 
 /** The schemas of ReJot's README as they stand there, behind the imports they need. Nothing is exported. */
 function schemas(slug: string): string {
@@ -81,11 +77,8 @@ test("ReJot's quickstart, typed line by line", async () => {
 
   await using sync = startSync(folder.directory);
   const arrived = () => sink.query("SELECT id, api_key FROM target_table ORDER BY id");
-  await sync.waitForLine(`${slug}: publishes source`);
-  await waitFor(async () => (await sync.isReady()) || sync.throwIfEnded(), {
-    timeoutMs: 60_000,
-    describe: () => `sync to be ready; its log:\n${sync.log()}`,
-  });
+  await sync.waitForReady();
+  expect(sync.log()).toContain(`${slug}: publishes source`);
   await source.query(
     "INSERT INTO api_key VALUES ('a', 'one'), ('b', 'two'); UPDATE api_key SET key = 'three' WHERE id = 'a'",
   );
@@ -101,38 +94,3 @@ test("ReJot's quickstart, typed line by line", async () => {
 
   expect(await sync.stop()).toBe(0);
 });
-
-/** `manifest sync` until it is stopped, with an HTTP server on a free port. */
-function startSync(cwd: string) {
-  const args = [BIN, "manifest", "sync", "./rejot-manifest.json", "--api-port", "0"];
-  const child: ChildProcess = spawn(process.execPath, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
-  const ended = once(child, "close").then(([code, signal]) => (code ?? signal) as number | string);
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream?.on("data", (chunk: Buffer) => {
-      output += chunk.toString();
-    });
-  }
-  const throwIfEnded = (): false => {
-    if (child.exitCode !== null) throw new Error(`sync has ended:\n${output}`);
-    return false;
-  };
-  return {
-    log: () => output,
-    throwIfEnded,
-    waitForLine: (text: string) =>
-      waitFor(() => output.includes(text) || throwIfEnded(), { describe: () => `"${text}" in:\n${output}` }),
-    isReady: async () => {
-      const url = /http:\/\/127\.0\.0\.1:\d+/.exec(output)?.[0];
-      return url !== undefined && (await fetch(`${url}/readyz`)).ok;
-    },
-    stop: async () => {
-      child.kill("SIGINT");
-      return ended;
-    },
-    [Symbol.asyncDispose]: async () => {
-      if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
-      await ended;
-    },
-  };
-}
