@@ -82,7 +82,9 @@ export class PgoutputDecoder {
       this.#at++;
     }
     const after = this.#tuple();
-    if (marker === OLD && before !== null) fillUnchanged(after, before);
+    if (before !== null) {
+      fillUnchanged(after, before, (i) => marker === OLD || relation.columns[i]?.identity === true);
+    }
     return this.#change({ op: "u", relation, after, before });
   }
 
@@ -186,9 +188,13 @@ export class PgoutputDecoder {
   }
 }
 
-/** Under REPLICA IDENTITY FULL the old row holds what the new one leaves out. */
-function fillUnchanged(after: (string | null | typeof UNCHANGED)[], before: RowImage): void {
+/** The old row holds what the new one leaves out: all of it under REPLICA IDENTITY FULL, else the key. */
+function fillUnchanged(
+  after: (string | null | typeof UNCHANGED)[],
+  before: RowImage,
+  isInBefore: (column: number) => boolean,
+): void {
   for (const [i, value] of after.entries()) {
-    if (value === UNCHANGED) after[i] = before[i] ?? null;
+    if (value === UNCHANGED && isInBefore(i)) after[i] = before[i] ?? null;
   }
 }
