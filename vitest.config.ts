@@ -16,7 +16,10 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["{shared,source-connector,sink-connector,cli,compose,examples}/**/*.test.ts", ...RULES],
+          include: [
+            "{shared,source-connector,sink-connector,cli,compose,examples,bench}/**/*.test.ts",
+            ...RULES,
+          ],
           testTimeout: 30_000,
           sequence: { groupOrder: 0 },
         },

@@ -1,0 +1,79 @@
+import { startWorker } from "../peers/connect-worker.ts";
+import type { PeerFiles } from "../peers/downloads.ts";
+import { PUBLICATION } from "../workload/postgres-workload.ts";
+import type { Ground, Participant, SinkTask, SourceTask } from "./participant.ts";
+import { topicOfRun } from "./rejot-manifests.ts";
+
+/** Debezium's Postgres source and JDBC sink, each alone in a Kafka Connect worker. */
+export function debezium(ground: Ground, java: string, peers: PeerFiles): Participant {
+  const { stack, directory } = ground;
+  const worker = { directory, java, peers, brokers: stack.kafka.brokers, registryUrl: stack.registry.url };
+  return {
+    name: "debezium",
+    topicOf: (run) => `${run}.public.accounts`,
+    startSource: (task) =>
+      startWorker({
+        ...worker,
+        run: task.run,
+        exactlyOnce: task.delivery === "exactly-once",
+        connector: sourceConnector(ground, task),
+      }),
+    startSink: (task) =>
+      startWorker({ ...worker, run: task.run, exactlyOnce: false, connector: sinkConnector(ground, task) }),
+  };
+}
+
+/** Streams only, from the slot as it is; one flat record a change, a tombstone for a delete, as ours writes. */
+function sourceConnector({ stack }: Ground, task: SourceTask): Record<string, string> {
+  const { host, port, user, password } = stack.postgres;
+  return {
+    "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+    "tasks.max": "1",
+    "database.hostname": host,
+    "database.port": String(port),
+    "database.user": user,
+    "database.password": password,
+    "database.dbname": task.database.name,
+    "plugin.name": "pgoutput",
+    "slot.name": task.slot,
+    "publication.name": PUBLICATION,
+    "publication.autocreate.mode": "disabled",
+    "table.include.list": "public.accounts",
+    "topic.prefix": task.run,
+    "snapshot.mode": "no_data",
+    "decimal.handling.mode": "string",
+    "schema.name.adjustment.mode": "avro",
+    "tombstones.on.delete": "false",
+    transforms: "unwrap",
+    "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState",
+    "transforms.unwrap.delete.tombstone.handling.mode": "delete-to-tombstone",
+    "max.batch.size": "8192",
+    "max.queue.size": "32768",
+    "poll.interval.ms": "10",
+    "producer.override.batch.size": "262144",
+    "producer.override.linger.ms": "5",
+    ...(task.delivery === "exactly-once" ? { "exactly.once.support": "required" } : {}),
+  };
+}
+
+function sinkConnector({ stack }: Ground, task: SinkTask): Record<string, string> {
+  const { host, port, user, password } = stack.postgres;
+  // The topic has numbers and times as text: the server is to take them as what its columns are.
+  const parameters = "stringtype=unspecified&reWriteBatchedInserts=true";
+  return {
+    "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector",
+    "tasks.max": "1",
+    topics: topicOfRun(task.publishedBy),
+    "connection.url": `jdbc:postgresql://${host}:${port}/${task.destination}?${parameters}`,
+    "connection.username": user,
+    "connection.password": password,
+    "collection.name.format": "accounts",
+    "insert.mode": "upsert",
+    "delete.enabled": "true",
+    "primary.key.mode": "record_key",
+    "schema.evolution": "none",
+    "use.reduction.buffer": "true",
+    "batch.size": "1000",
+    "consumer.override.max.poll.records": "5000",
+  };
+}

@@ -1,0 +1,71 @@
+import type { PostgresServer } from "../../compose/dev-stack/postgres-server.ts";
+import { readUsage } from "../measure/process-usage.ts";
+import type { Participant, RunningParticipant, SinkTask } from "../participants/participant.ts";
+import { type Figures, figuresOf } from "../report/measurement.ts";
+import { MARKER_ROWS } from "../workload/accounts.ts";
+import { sameContent } from "../workload/content.ts";
+import {
+  connect,
+  countMarkers,
+  countRows,
+  readContent,
+  type WrittenDatabase,
+} from "../workload/postgres-workload.ts";
+import { watch } from "./watch.ts";
+
+const POLL_MS = 20;
+/** The rows after which nothing is to come are there: the rest may be in a batch that is not committed yet. */
+const SETTLE_MS = 20_000;
+
+/**
+ * Measures one sink on a full topic: from the start of its process until the destination holds what the source does.
+ * Throws when it fails or when the destination's content is wrong.
+ */
+export async function runSink(
+  participant: Participant,
+  task: SinkTask,
+  source: WrittenDatabase,
+  server: PostgresServer,
+  signal: AbortSignal,
+): Promise<Figures> {
+  await using client = await connect(server, task.destination);
+  const running = await participant.startSink(task);
+  try {
+    const look = { pollMs: POLL_MS, signal };
+    const first = await watch(running, look, async () => {
+      const rows = await countRows(client);
+      return rows === 0 ? undefined : { rows, ...(await now(running)) };
+    });
+    await watch(
+      running,
+      look,
+      async () => (await countMarkers(client, source.maxId)) === MARKER_ROWS || undefined,
+    );
+    const settled = AbortSignal.any([signal, AbortSignal.timeout(SETTLE_MS)]);
+    const last = await watch(running, { ...look, signal: settled }, async () => {
+      const seen = await now(running);
+      return sameContent(await readContent(client), source.content) ? seen : undefined;
+    }).catch((cause: unknown) => {
+      signal.throwIfAborted();
+      throw settled.aborted
+        ? new Error("the destination does not hold what the source does", { cause })
+        : cause;
+    });
+    return figuresOf({
+      events: source.changes,
+      startedAtMs: running.startedAtMs,
+      firstAtMs: first.atMs,
+      // Rows, not events: a row may already have been changed again.
+      eventsAtFirst: first.rows,
+      lastAtMs: last.atMs,
+      usageAtFirst: first.usage,
+      usageAtLast: last.usage,
+    });
+  } finally {
+    await running.stop();
+  }
+}
+
+async function now(running: RunningParticipant) {
+  return { atMs: performance.now(), usage: await readUsage(running.pid) };
+}
