@@ -46,6 +46,7 @@ const PARTS: Record<Part, Download> = {
 /** Space for Maven's own copies and ours. */
 const DOWNLOAD_BYTES = 500e6;
 const LOCK_POLL_MS = 500;
+const SILENCE_MS = 5000;
 /** Where Maven writes, inside the directory of an unfinished download. */
 const OUTPUT = "output";
 
@@ -138,7 +139,15 @@ async function runMaven(download: Download, directory: string, onProgress: OnPro
   if (pid !== undefined) guardProcess(pid, "SIGKILL");
   const errors: string[] = [];
   let files = 0;
-  let lastReportMs = 0;
+  const startedMs = Date.now();
+  let lastReportMs = startedMs;
+  // One file may take minutes, and Maven says nothing in the meantime.
+  const silence = setInterval(() => {
+    const nowMs = Date.now();
+    if (nowMs - lastReportMs < SILENCE_MS) return;
+    lastReportMs = nowMs;
+    onProgress(`  still downloading, ${Math.round((nowMs - startedMs) / 1000)} s so far`);
+  }, 1000);
   createInterface({ input: child.stdout }).on("line", (line) => {
     if (line.includes("[ERROR]")) errors.push(line.trim());
     if (!line.includes("Downloaded from")) return;
@@ -152,7 +161,7 @@ async function runMaven(download: Download, directory: string, onProgress: OnPro
   const code = await new Promise<number | null>((resolve, reject) => {
     child.once("close", resolve);
     child.once("error", (cause) => reject(new RejotError("STACK_MAVEN_MISSING", { cause })));
-  });
+  }).finally(() => clearInterval(silence));
   if (pid !== undefined) releaseProcess(pid);
   if (code === 0) return;
   throw new RejotError("STACK_DOWNLOAD_FAILED", {
