@@ -59,9 +59,7 @@ export async function runSuite(options: SuiteOptions): Promise<Report> {
   const kafkaJars = await fetchPart("kafka", cacheDir, onProgress);
   const jars = { kafka: kafkaJars, peers: peers.libs, plugins: peers.plugins };
   const environment = await environmentOf(jars, java, await postgresVersion(ground));
-  const kafka = benchKafka(ground);
-  await using reader = new TopicReader(kafka, stack.registry.url);
-  const suite = new Suite(options, ground, kafka, reader, [rejot(ground), debezium(ground, java, peers)]);
+  const suite = new Suite(options, ground, [rejot(ground), debezium(ground, java, peers)]);
   for (const workload of options.workloads) await suite.runWorkload(workload);
   return { environment, rowBytes: suite.rowBytes, rounds: options.rounds, measurements: suite.measurements };
 }
@@ -83,20 +81,12 @@ class Suite {
   readonly #options: SuiteOptions;
   readonly #ground: Ground;
   readonly #kafka: Kafka;
-  readonly #reader: TopicReader;
   readonly #participants: readonly Participant[];
 
-  constructor(
-    options: SuiteOptions,
-    ground: Ground,
-    kafka: Kafka,
-    reader: TopicReader,
-    participants: readonly Participant[],
-  ) {
+  constructor(options: SuiteOptions, ground: Ground, participants: readonly Participant[]) {
     this.#options = options;
     this.#ground = ground;
-    this.#kafka = kafka;
-    this.#reader = reader;
+    this.#kafka = benchKafka(ground);
     this.#participants = participants;
   }
 
@@ -138,12 +128,14 @@ class Suite {
     delivery: Delivery,
     database: WrittenDatabase,
   ): Promise<Figures> {
-    const { postgres } = this.#ground.stack;
+    const { postgres, registry } = this.#ground.stack;
     await createTopic(this.#kafka, participant.topicOf(run));
     await checkpoint(postgres);
+    // One for each run: kafkajs cannot refresh its metadata any more once a topic it knows is deleted.
+    await using reader = new TopicReader(this.#kafka, registry.url);
     const signal = AbortSignal.timeout(this.#options.runTimeoutMs);
     try {
-      return await runSource(participant, { run, database, slot: run, delivery }, this.#reader, signal);
+      return await runSource(participant, { run, database, slot: run, delivery }, reader, signal);
     } finally {
       await dropSlot(postgres, run);
     }

@@ -1,5 +1,5 @@
 /**
- * The table that is written, published and copied. Rows are about 276 bytes. Text, a number of exact digits and a
+ * The table that is written, published and copied. Rows are about 275 bytes. Text, a number of exact digits and a
  * time, in forms that every participant carries without loss.
  */
 export const ACCOUNT_COLUMNS = [
@@ -99,7 +99,7 @@ export const WRITE_PROCEDURE = `
 function newRow(id: string): string {
   return [
     id,
-    `'account.' || ${id} || '@shop.example'`,
+    `'account.' || ${id} || '@customers.of.shopjot.example'`,
     `'First' || ${id} % 5000`,
     `'Last' || ${id} % 90000`,
     "round((random() * 1000000)::numeric, 2)",
