@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { AvroReader, UnionValue, valueReader } from "./avro-reader.ts";
 import type { AvroRecord, AvroType } from "./avro-types.ts";
 import { AvroWriter } from "./avro-writer.ts";
+import { decimalBytes } from "./decimal-text.ts";
 import { compileRowDecoder } from "./row-decoder.ts";
 
 /** avsc, an implementation of its own, is the judge; longs as bigint, so that it rounds none. */
@@ -72,6 +73,24 @@ describe("Avro's bytes", () => {
         expect(written((out) => out.string(value)).equals(text.toBuffer(value))).toBe(true);
         expect(read("string", text.toBuffer(value))).toBe(value);
       }),
+    );
+  });
+
+  test("short decimals are the bytes that long ones would be", () => {
+    const near = fc
+      .integer({ min: 0, max: 46 })
+      .chain((bits) => fc.integer({ min: -2, max: 2 }).map((off) => 2 ** bits + off));
+    fc.assert(
+      fc.property(
+        fc.oneof(near, fc.integer({ min: -(10 ** 14), max: 10 ** 14 })),
+        fc.boolean(),
+        (size, negative) => {
+          const value = negative ? -size : size;
+          const expected = written((out) => out.bytes(decimalBytes(BigInt(value))));
+          expect(written((out) => out.smallDecimal(value)).equals(expected)).toBe(true);
+        },
+      ),
+      { numRuns: 1000 },
     );
   });
 

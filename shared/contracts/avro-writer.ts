@@ -1,4 +1,5 @@
 const SLAB_BYTES = 64 * 1024;
+const MAX_ROOM_BYTES = 1024 * 1024;
 /** Up to here, twice the number (zigzag) is computed exactly in doubles. */
 const FAST_LONG = 2 ** 52;
 /** Strings this short have a one-byte length whatever their characters are (at most 3 bytes each, 63 in all). */
@@ -41,7 +42,9 @@ export class AvroWriter {
   private reserve(bytes: number): void {
     if (this.position + bytes <= this.buffer.length) return;
     const written = this.position - this.start;
-    const next = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, 2 * (written + bytes)));
+    const needed = written + bytes;
+    // A growing record doubles; a huge one leaves no huge rest for the small ones after it to hold on to.
+    const next = Buffer.allocUnsafeSlow(needed + Math.min(Math.max(SLAB_BYTES, needed), MAX_ROOM_BYTES));
     this.buffer.copy(next, 0, this.start, this.position);
     this.buffer = next;
     this.start = 0;
@@ -97,8 +100,10 @@ export class AvroWriter {
   double(value: number): void {
     this.reserve(8);
     DOUBLE[0] = value;
-    this.buffer.set(DOUBLE_BYTES, this.position);
-    this.position += 8;
+    const buffer = this.buffer;
+    const at = this.position;
+    for (let i = 0; i < 8; i++) buffer[at + i] = DOUBLE_BYTES[i] as number;
+    this.position = at + 8;
   }
 
   string(text: string): void {
@@ -148,6 +153,16 @@ export class AvroWriter {
   bytes(value: Buffer): void {
     this.long(value.length);
     this.raw(value);
+  }
+
+  /** An unscaled decimal within ±2^47: its length, then its shortest two's complement, big end first. */
+  smallDecimal(value: number): void {
+    let size = 1;
+    for (let limit = 0x80; value >= limit || value < -limit; limit *= 0x100) size++;
+    this.reserve(1 + size);
+    this.buffer[this.position] = size << 1;
+    this.buffer.writeIntBE(value, this.position + 1, size);
+    this.position += 1 + size;
   }
 
   /** Bytes as they are: a prefix, a fixed. */

@@ -6,6 +6,7 @@ import {
   decimalText,
   exactDouble,
   exactInteger,
+  smallUnscaledDecimal,
   unscaledDecimal,
   unscaledOfBytes,
 } from "./decimal-text.ts";
@@ -54,9 +55,25 @@ describe("numbers as text", () => {
     );
     fc.assert(
       fc.property(decimals, ([unscaled, scale]) => {
-        expect(unscaledOfBytes(decimalBytes(unscaled))).toBe(unscaled);
+        expect(BigInt(unscaledOfBytes(decimalBytes(unscaled)))).toBe(unscaled);
         expect(unscaledDecimal(decimalText(unscaled, scale), 60, scale)).toBe(unscaled);
       }),
+    );
+  });
+
+  test("the short way agrees with the long one wherever it answers", () => {
+    const digits = fc.bigInt({ min: -(10n ** 16n), max: 10n ** 16n });
+    const size = fc.integer({ min: 0, max: 20 });
+    const texts = fc.oneof(
+      fc.tuple(digits, size).map(([unscaled, scale]) => decimalText(unscaled, scale)),
+      fc.constantFrom("", "-", ".", "1.2.3", "1e5", "NaN", "0", "-0.00", "00012", "1.", "--1", "1-"),
+    );
+    fc.assert(
+      fc.property(texts, fc.integer({ min: 1, max: 20 }), size, (text, precision, scale) => {
+        const small = smallUnscaledDecimal(text, precision, scale);
+        if (small !== undefined) expect(BigInt(small)).toBe(unscaledDecimal(text, precision, scale));
+      }),
+      { numRuns: 3000 },
     );
   });
 

@@ -3,11 +3,6 @@ const NUMBER = /^([+-]?)(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d{1,6}))?$/;
 /** Any decimal of at most 15 significant digits survives the way through a double. */
 const EXACT_DIGITS = 15;
 
-/** Whether the text is a decimal number, with or without exponent. */
-export function isNumberText(text: string): boolean {
-  return NUMBER.test(text);
-}
-
 /** The one spelling that all texts of the same number share, `-125e-2`; undefined when the text is no number. */
 export function canonicalNumber(text: string): string | undefined {
   const match = NUMBER.exec(text);
@@ -55,12 +50,41 @@ export function unscaledDecimal(text: string, precision: number, scale: number):
   return BigInt(`${digits}${"0".repeat(zeros)}`);
 }
 
+const POWERS_OF_10 = Array.from({ length: EXACT_DIGITS + 1 }, (_, exponent) => 10 ** exponent);
+
+/**
+ * The same for the usual case, without detours: a short plain number whose unscaled form has at most 14 digits.
+ * Undefined says nothing about other cases.
+ */
+export function smallUnscaledDecimal(text: string, precision: number, scale: number): number | undefined {
+  const length = text.length;
+  if (length > EXACT_DIGITS || length === 0) return undefined;
+  const negative = text.charCodeAt(0) === 45;
+  const first = negative ? 1 : 0;
+  let unscaled = 0;
+  let point = length;
+  for (let i = first; i < length; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit >= 0 && digit <= 9) unscaled = unscaled * 10 + digit;
+    else if (digit === -2 && point === length && i > first) point = i;
+    else return undefined;
+  }
+  if (length === first) return undefined;
+  const missing = scale - (point === length ? 0 : length - point - 1);
+  if (missing < 0 || missing > EXACT_DIGITS) return undefined;
+  unscaled *= POWERS_OF_10[missing] as number;
+  // Less than 2^47, which is six bytes with their sign.
+  if (unscaled >= 1e14 || (precision < EXACT_DIGITS && unscaled >= (POWERS_OF_10[precision] as number)))
+    return undefined;
+  return negative ? -unscaled : unscaled;
+}
+
 /** Writes a decimal with exactly `scale` fractional digits, as Postgres writes numeric(p, scale). */
-export function decimalText(unscaled: bigint, scale: number): string {
-  const negative = unscaled < 0n;
-  const digits = (negative ? -unscaled : unscaled).toString();
+export function decimalText(unscaled: number | bigint, scale: number): string {
+  const negative = unscaled < 0;
+  const digits = String(negative ? -unscaled : unscaled);
   if (scale === 0) return negative ? `-${digits}` : digits;
-  const padded = digits.padStart(scale + 1, "0");
+  const padded = digits.length > scale ? digits : digits.padStart(scale + 1, "0");
   const point = padded.length - scale;
   return `${negative ? "-" : ""}${padded.slice(0, point)}.${padded.slice(point)}`;
 }
@@ -76,6 +100,8 @@ export function decimalBytes(unscaled: bigint): Buffer {
 }
 
 /** Reads Avro's form of an unscaled decimal. */
-export function unscaledOfBytes(bytes: Buffer): bigint {
+export function unscaledOfBytes(bytes: Buffer): number | bigint {
+  const length = bytes.length;
+  if (length > 0 && length <= 6) return bytes.readIntBE(0, length);
   return bytes.length === 0 ? 0n : BigInt.asIntN(bytes.length * 8, BigInt(`0x${bytes.toString("hex")}`));
 }

@@ -16,7 +16,7 @@ import {
   writeTimestamp,
   writeUuid,
 } from "./scalar-writers.ts";
-import { branchByteOf, firstThatFits, type Slot, slotOf, writeSlot } from "./slot.ts";
+import { branchByteOf, firstThatFits, NOT_NULLABLE, type Slot, slotOf, writeSlot } from "./slot.ts";
 import { Unfit } from "./unfit.ts";
 
 /** A strict record refuses members that it has no field for; a lenient one leaves them out, as zod's objects do. */
@@ -55,7 +55,7 @@ export function jsonWriter(type: AvroType, strictness: Strictness = "lenient"): 
   }
 }
 
-/** The slot of a JSON value; the text `null` is null, except where any JSON may stand and null is not apart. */
+/** The slot of a JSON value, for writeJsonSlot. */
 export function jsonSlot(type: AvroType, strictness: Strictness = "lenient"): Slot {
   return slotOf(
     type,
@@ -64,8 +64,9 @@ export function jsonSlot(type: AvroType, strictness: Strictness = "lenient"): Sl
   );
 }
 
-function writeJsonSlot(slot: Slot, text: string, out: AvroWriter): void {
-  writeSlot(slot, text === "null" && slot.nullByte !== -1 ? null : text, out);
+/** Writes a JSON value; the text `null` is null, except where any JSON may stand and null is not apart. */
+export function writeJsonSlot(slot: Slot, text: string, out: AvroWriter): void {
+  writeSlot(slot, text === "null" && slot.nullByte !== NOT_NULLABLE ? null : text, out);
 }
 
 function nullableWriter(type: AvroType, strictness: Strictness): TextWriter {

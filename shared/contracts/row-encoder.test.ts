@@ -16,6 +16,7 @@ const TYPES = {
   float8: base(OID.float8, "double precision", "N"),
   numeric: base(OID.numeric, "numeric", "N"),
   text: base(OID.text, "text", "S"),
+  json: base(OID.json, "json", "U"),
   jsonb: base(OID.jsonb, "jsonb", "U"),
   bytea: base(OID.bytea, "bytea", "U"),
   timestamptz: base(OID.timestamptz, "timestamp with time zone", "D"),
@@ -183,6 +184,18 @@ describe("numbers", () => {
   });
 });
 
+describe("literals", () => {
+  test("that are numbers are compared as numbers, that are text as text", () => {
+    expect(codec(z.literal([1, 2]), TYPES.numeric).parameter("1.00")).toBe("1");
+    expect(codec(z.enum(["1", "2"]), TYPES.text).parameter("1")).toBe("1");
+    for (const field of [z.enum(["1", "2"]), z.literal([1, 2]), z.literal("1.5")]) {
+      expect(() => codec(field, TYPES.text).value("1.50")).toThrowError(
+        expect.objectContaining({ code: "VALUE_NOT_REPRESENTABLE" }),
+      );
+    }
+  });
+});
+
 describe("alternatives", () => {
   const mixed = z.union([z.string(), z.number(), z.boolean()]).nullable();
 
@@ -213,6 +226,13 @@ describe("alternatives", () => {
 });
 
 describe("JSON", () => {
+  test("of the type json may have spaces anywhere", () => {
+    const { parameter } = codec(z.object({ a: z.array(z.int()), b: z.string().nullable() }), TYPES.json);
+    expect(parameter(' { "b" : null ,\n"a":[ 1 , 2 ] } ')).toBe('{"a":[1,2],"b":null}');
+    expect(codec(z.object({ a: z.int() }).nullable(), TYPES.json).parameter(" null ")).toBeNull();
+    expect(codec(z.union([z.int(), z.string()]), TYPES.json).parameter(" 7 ")).toBe("7");
+  });
+
   test("any type is JSON as to_json writes it", () => {
     const as = (type: PgType, text: string) => codec(z.unknown(), type).value(text);
     expect(as(TYPES.int8, "9007199254740993")).toBe("9007199254740993");

@@ -1,5 +1,11 @@
 import type { AvroWriter } from "./avro-writer.ts";
-import { decimalBytes, exactDouble, exactInteger, unscaledDecimal } from "./decimal-text.ts";
+import {
+  decimalBytes,
+  exactDouble,
+  exactInteger,
+  smallUnscaledDecimal,
+  unscaledDecimal,
+} from "./decimal-text.ts";
 import { parseDate, parseTime, parseTimestamp } from "./time-text.ts";
 import { Unfit } from "./unfit.ts";
 
@@ -71,6 +77,10 @@ export function writeDouble(text: string, out: AvroWriter): void {
 /** Any spelling of a decimal. */
 export function decimalWriter(precision: number, scale: number, fixedSize?: number): TextWriter {
   return (text, out) => {
+    if (fixedSize === undefined) {
+      const small = smallUnscaledDecimal(text, precision, scale);
+      if (small !== undefined) return out.smallDecimal(small);
+    }
     const unscaled = unscaledDecimal(text, precision, scale);
     if (unscaled === undefined) throw new Unfit(`it does not fit decimal(${precision}, ${scale})`);
     const bytes = decimalBytes(unscaled);
@@ -134,13 +144,13 @@ export function enumWriter(symbols: readonly string[]): TextWriter {
   };
 }
 
-/** The writer, for values of a list only; numbers are compared as numbers. */
+/** The writer, for values of a list only; numbers are compared as numbers, all else as text. */
 export function limitedWriter(values: readonly (string | number | boolean)[], write: TextWriter): TextWriter {
-  const allowed = new Set(values.map(String));
+  const texts = new Set(values.filter((value) => typeof value !== "number").map(String));
+  const numbers = new Set<unknown>(values.filter((value) => typeof value === "number"));
   return (text, out) => {
-    if (!allowed.has(text) && !allowed.has(String(exactDouble(text)))) {
+    if (!texts.has(text) && !numbers.has(exactDouble(text)))
       throw new Unfit(`it is none of ${values.join(", ")}`);
-    }
     write(text, out);
   };
 }

@@ -2,7 +2,7 @@ import { RejotError } from "../errors/error.ts";
 import { OID, type PgType, withoutDomains } from "../postgres/type-catalog.ts";
 import { type ArrayText, parseArrayText } from "./array-text.ts";
 import { type AvroType, nullability, shapeOf } from "./avro-types.ts";
-import { jsonSlot } from "./json-to-avro.ts";
+import { jsonSlot, writeJsonSlot } from "./json-to-avro.ts";
 import {
   decimalWriter,
   enumWriter,
@@ -33,26 +33,21 @@ import { Unfit } from "./unfit.ts";
  */
 export function textSlot(type: AvroType, pgType: PgType): Slot {
   const pg = withoutDomains(pgType);
-  if (isJson(pg) && !takesTextVerbatim(type)) {
-    const slot = jsonSlot(type);
-    const { nullByte, branchByte, write } = slot;
-    if (nullByte === -1) return slot;
-    // JSON's null, a value in Postgres, is null where the field is no JSON itself.
-    return {
-      nullByte,
-      branchByte: -1,
-      write: (text, out) => {
-        if (text === "null") return writeSlot(slot, null, out);
-        if (branchByte >= 0) out.byte(branchByte);
-        write(text, out);
-      },
-    };
-  }
+  if (isJson(pg) && !takesTextVerbatim(type)) return jsonColumnSlot(jsonSlot(type));
   return slotOf(
     type,
     (branch) => textWriter(branch, pg),
     (union) => alternativesWriter(union, pg),
   );
+}
+
+/** The type json keeps the spaces around a value; JSON's null is null where the field is no JSON itself. */
+function jsonColumnSlot(slot: Slot): Slot {
+  return {
+    nullByte: slot.nullByte,
+    branchByte: -1,
+    write: (text, out) => writeJsonSlot(slot, text.trim(), out),
+  };
 }
 
 function isJson(pg: PgType): boolean {
