@@ -1,7 +1,14 @@
 import { isRetryable, RejotError } from "../../shared/errors/error.ts";
 import { retry } from "../../shared/lifecycle/backoff.ts";
 import { isTransientPostgresError, postgresError, sqlState } from "../../shared/postgres/client.ts";
-import type { Destination, EventBatch, PartitionBounds, PartitionProgress, WriteOutcome } from "../ports.ts";
+import {
+  CallFailed,
+  type Destination,
+  type EventBatch,
+  type PartitionBounds,
+  type PartitionProgress,
+  type WriteOutcome,
+} from "../ports.ts";
 import type { StatementParameters } from "./postgres-parameters.ts";
 import { type ApplyMode, PostgresSession, type SessionOptions } from "./postgres-session.ts";
 
@@ -113,6 +120,6 @@ export class PostgresDestination implements Destination {
 /** Values already bound do not fit changed types, so that error has to reach whoever bound them. */
 function isMendable(error: unknown): boolean {
   if (error instanceof RejotError) return isRetryable(error) && error.code !== "SINK_DESTINATION_CHANGED";
-  if (error instanceof TypeError || error instanceof RangeError) return false;
+  if (error instanceof CallFailed || error instanceof TypeError || error instanceof RangeError) return false;
   return isTransientPostgresError(error);
 }
