@@ -318,8 +318,11 @@ class Session {
   async #ensureSlot(client: PostgresClient): Promise<void> {
     const { slotName } = this.#options.source.config;
     if ((await readSlot(client, slotName)) !== undefined) return;
-    if (await this.#everPublished())
+    if (await this.#everPublished()) {
+      // Another source may have created the slot and begun since the first look.
+      if ((await readSlot(client, slotName)) !== undefined) return;
       throw new RejotError("SLOT_LOST", { detail: `${slotName} does not exist` });
+    }
     this.#options.log.info(
       { slotName },
       "creating the replication slot; this waits for running transactions",

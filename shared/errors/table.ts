@@ -351,6 +351,13 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  WORKSPACE_NOT_READ: {
+    title: "The workspace that the manifest belongs to could not be read",
+    cause: "Another manifest of it is missing or not valid.",
+    hint: "Correct that manifest; until then nothing is checked against the others.",
+    retryable: false,
+    exitCode: 1,
+  },
   MANIFEST_EXISTS: {
     title: "There is a manifest already",
     cause: "manifest init makes a new file only.",
@@ -828,6 +835,13 @@ export const ERRORS = {
       "The SQL raises an error for the values of this row, such as a division by zero or a failing cast.",
     hint: "Correct the SQL so that it handles the row named, then restart; nothing was skipped.",
     retryable: false,
+    exitCode: 1,
+  },
+  TRANSFORMATION_OUTDATED: {
+    title: "A transformation was prepared before a table changed",
+    cause: "A table that its SQL reads was altered while the connector ran.",
+    hint: "The connector plans its transformations anew by itself.",
+    retryable: true,
     exitCode: 1,
   },
   PROGRESS_RECORD_INVALID: {

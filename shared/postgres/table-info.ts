@@ -18,7 +18,10 @@ export interface TableInfo {
   readonly columns: readonly ColumnInfo[];
   /** d default, n nothing, f full, i index. */
   readonly replicaIdentity: "d" | "n" | "f" | "i";
-  /** Columns whose values identify one row: the primary key, or the replica identity's index. Empty without either. */
+  /**
+   * Columns whose values identify one row: the primary key, or the replica identity's index. Empty without either,
+   * and where the primary key is deferrable: Postgres then refuses updates and deletes of a published table.
+   */
   readonly identityColumns: readonly string[];
   readonly hasPrimaryKey: boolean;
 }
@@ -31,7 +34,8 @@ const TABLE_SQL = `
     (SELECT json_agg(a.attname ORDER BY k.ord)
        FROM pg_index i, unnest(i.indkey) WITH ORDINALITY AS k(attnum, ord), pg_attribute a
       WHERE i.indrelid = c.oid AND a.attrelid = c.oid AND a.attnum = k.attnum AND k.ord <= i.indnkeyatts
-        AND CASE WHEN c.relreplident = 'i' THEN i.indisreplident ELSE i.indisprimary END) AS identity
+        AND CASE c.relreplident WHEN 'i' THEN i.indisreplident WHEN 'f' THEN i.indisprimary
+              ELSE i.indisprimary AND i.indimmediate END) AS identity
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.oid = to_regclass($1)`;
 

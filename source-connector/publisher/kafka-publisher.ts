@@ -21,6 +21,13 @@ import type { EncodedEvent, Progress, Publisher } from "../ports.ts";
 
 /** Records in one produce request: kafkajs' encoder grows worse than linear with more. */
 const RECORDS_PER_SEND = 1_000;
+/**
+ * kafkajs puts all records of a request for one partition into one record batch, and brokers refuse one above
+ * message.max.bytes, by default 1 MiB. A record larger than this goes alone.
+ */
+const BYTES_PER_SEND = 800_000;
+/** Length fields, header and timestamp of a record, generously. */
+const RECORD_OVERHEAD_BYTES = 80;
 
 /** What identifies the publisher in its progress records. */
 export interface PublisherIdentity {
@@ -100,8 +107,7 @@ export class KafkaPublisher implements Publisher {
     if (this.#failed)
       throw new RejotError("INTERNAL_ERROR", { detail: "a publisher was used after its failure" });
     try {
-      for (let i = 0; i < events.length; i += RECORDS_PER_SEND)
-        await this.#send(events.slice(i, i + RECORDS_PER_SEND));
+      for (const part of partsOf(events)) await this.#send(part);
       if (progress !== null) await this.#finish(progress);
     } catch (cause) {
       this.#failed = true;
@@ -196,4 +202,20 @@ export class KafkaPublisher implements Publisher {
       ends[entry.partition] = String(BigInt(base) + BigInt(count));
     }
   }
+}
+
+/** Cuts events into what one request takes. */
+function* partsOf(events: readonly EncodedEvent[]): Generator<readonly EncodedEvent[]> {
+  let from = 0;
+  let bytes = 0;
+  for (const [i, { key, value }] of events.entries()) {
+    const size = key.length + (value?.length ?? 0) + RECORD_OVERHEAD_BYTES;
+    if (i > from && (i - from >= RECORDS_PER_SEND || bytes + size > BYTES_PER_SEND)) {
+      yield events.slice(from, i);
+      from = i;
+      bytes = 0;
+    }
+    bytes += size;
+  }
+  if (from < events.length) yield events.slice(from);
 }

@@ -2,10 +2,10 @@ import { RejotError } from "../../shared/errors/error.ts";
 import type { PublicSchema, Transformation } from "../../shared/manifest/schema.ts";
 import type { PostgresClient } from "../../shared/postgres/client.ts";
 import { parseTemplate, type SqlTemplate } from "../../shared/postgres/sql/template.ts";
-import { beforeColumns, type TableInfo } from "../../shared/postgres/table-info.ts";
+import { beforeColumns, quoteIdentifier, type TableInfo } from "../../shared/postgres/table-info.ts";
 import type { ResultColumns } from "../ports.ts";
 import { batchSql, type TypedColumn } from "./batch-sql.ts";
-import { columnOfPlaceholder, readModeOf } from "./read-mode.ts";
+import { columnOfPlaceholder, doesNotRead, type ReadMode, readModeOf } from "./read-mode.ts";
 
 /** A statement that runs a transformation for many rows of a table. */
 export interface BatchStatement {
@@ -42,6 +42,8 @@ export interface PlanInput {
 
 let statements = 0;
 
+const CHANGED = { insert: "an inserted", update: "an updated", delete: "a deleted" };
+
 /**
  * Plans a transformation and proves the plan on the server: each statement is run over no rows, which gives the
  * result's columns too. Throws SQL_* and TRANSFORMATION_* errors that name the schema, table and operation.
@@ -56,10 +58,11 @@ export async function planTransformation(input: PlanInput): Promise<Transformati
     const available = availableColumns(input);
     checkPlaceholders(template, table, available, transformation.operation);
     const tableStatement = await statement(input, template, available, { kind: "table", reason: "" });
-    const image = await imageStatement(input, template, available, tableStatement.result);
+    const mode = await resolvedMode(input, template);
+    const image = await imageStatement(input, template, mode, available, tableStatement.result);
     const reason = typeof image === "string" ? image : null;
     if (reason !== null && transformation.operation === "delete" && emit === "tombstone") {
-      refuseGoneRow(template, table, reason);
+      refuseGoneRow(template, table, mode, reason);
     }
     return {
       schemaName: publicSchema.name,
@@ -85,7 +88,7 @@ function checkPlaceholders(
   template: SqlTemplate,
   table: TableInfo,
   available: readonly TypedColumn[],
-  operation: string,
+  operation: Transformation["operation"],
 ): void {
   for (const name of template.names) {
     const column = columnOfPlaceholder(name, table);
@@ -95,10 +98,10 @@ function checkPlaceholders(
     const detail =
       column === undefined
         ? `${shown} is not a column of ${table.name}, which has ${known}`
-        : `${shown} is not known of a row that is ${operation}d; its replica identity has ${known || "no columns"}`;
+        : `${shown} is not known of ${CHANGED[operation]} row; the WAL has ${known || "no columns"} of it`;
     throw new RejotError("TRANSFORMATION_PLACEHOLDER_UNKNOWN", {
       detail,
-      ...(column === undefined
+      ...(column === undefined || operation !== "delete"
         ? {}
         : { hint: `Use the identity's columns, or: ALTER TABLE ${table.name} REPLICA IDENTITY FULL` }),
     });
@@ -109,10 +112,10 @@ function checkPlaceholders(
 async function imageStatement(
   input: PlanInput,
   template: SqlTemplate,
+  mode: ReadMode,
   available: readonly TypedColumn[],
   expected: ResultColumns,
 ): Promise<BatchStatement | string> {
-  const mode = readModeOf(template, input.table);
   if (mode.kind === "table") return mode.reason;
   try {
     const image = await statement(input, template, available, mode);
@@ -122,6 +125,16 @@ async function imageStatement(
     if (!(error instanceof RejotError) || error.code !== "TRANSFORMATION_REJECTED") throw error;
     return `it needs more of ${input.table.name} than the WAL holds (${(error.cause as Error).message})`;
   }
+}
+
+/** A name without schema is the changed table only where search_path, which the server knows, leads to it. */
+async function resolvedMode({ client, table }: PlanInput, template: SqlTemplate): Promise<ReadMode> {
+  const mode = readModeOf(template, table);
+  if (mode.kind === "table" || mode.reference.schema !== undefined) return mode;
+  const result = await client.query<{ oid: string | null }>("SELECT to_regclass($1)::oid AS oid", [
+    quoteIdentifier(mode.reference.name),
+  ]);
+  return Number(result.rows[0]?.oid) === table.oid ? mode : { kind: "table", reason: doesNotRead(table) };
 }
 
 async function statement(
@@ -148,12 +161,9 @@ function rejected(cause: unknown): unknown {
 }
 
 /** A tombstone's SELECT that reads the deleted row from its table would find nothing and lose the delete. */
-function refuseGoneRow(template: SqlTemplate, table: TableInfo, reason: string): void {
-  const mode = readModeOf(template, table);
-  const readsItself = mode.kind === "row-image" || mode.reason !== `it does not read ${table.name} itself`;
-  if (readsItself) {
-    throw new RejotError("TRANSFORMATION_READS_DELETED_ROW", { detail: `${reason}: ${template.sql}` });
-  }
+function refuseGoneRow(template: SqlTemplate, table: TableInfo, mode: ReadMode, reason: string): void {
+  if (mode.kind === "table" && mode.reason === doesNotRead(table)) return;
+  throw new RejotError("TRANSFORMATION_READS_DELETED_ROW", { detail: `${reason}: ${template.sql}` });
 }
 
 function located(error: unknown, { publicSchema, transformation }: PlanInput): unknown {

@@ -82,7 +82,8 @@ export class PostgresTransformer implements Transformer {
   #moved(schema: SchemaPlan, plan: TablePlan, { op, before, after }: Change): boolean {
     if (schema.delete === undefined || before === null) return false;
     if (op === "d") return true;
-    return schema.delete.table.parameters.some((name) => {
+    // The row image takes more columns than the SQL has placeholders: a key may hold any of them.
+    return (schema.delete.rowImage ?? schema.delete.table).parameters.some((name) => {
       const i = plan.columnIndex.get(name) ?? -1;
       return before[i] !== after?.[i];
     });

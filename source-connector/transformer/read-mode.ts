@@ -21,10 +21,15 @@ export function readModeOf(template: SqlTemplate, table: TableInfo): ReadMode {
   const shape = selectShape(template);
   const references = shape.tables.filter((reference) => refersTo(reference, table));
   const [reference] = references;
-  if (reference === undefined) return { kind: "table", reason: `it does not read ${table.name} itself` };
+  if (reference === undefined) return { kind: "table", reason: doesNotRead(table) };
   if (references.length > 1) return { kind: "table", reason: `it reads ${table.name} more than once` };
   const reason = obstacle(template, shape, reference, table);
   return reason === undefined ? { kind: "row-image", reference } : { kind: "table", reason };
+}
+
+/** The reason why the table is read where the SQL reads other tables only, or none. */
+export function doesNotRead(table: TableInfo): string {
+  return `it does not read ${table.name} itself`;
 }
 
 function obstacle(

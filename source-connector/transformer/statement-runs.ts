@@ -81,7 +81,7 @@ async function query(
     return result.rows;
   } catch (cause) {
     const state = sqlState(cause);
-    if (state === undefined || !/^(2|42|0A|P0|XX)/.test(state) || state === "25006") throw cause;
+    if (state === undefined || !/^(2|42|0A|P0|XX)/.test(state)) throw cause;
     const error = new RejotError("TRANSFORMATION_FAILED", {
       detail: `${run.plan.schemaName}, ${run.plan.operation}: ${(cause as Error).message}`,
       cause,
@@ -104,9 +104,19 @@ export class FailedRun extends Error {
     this.#arguments = args;
   }
 
-  /** The error with the values of the first row that fails alone, found by halving. The client must be idle. */
+  /**
+   * The error with the values of the first row that fails alone, found by halving; TRANSFORMATION_OUTDATED when
+   * none does: a table was altered since the statement was prepared. The client must be idle.
+   */
   async findFailingRow(client: PostgresClient): Promise<RejotError> {
     let [from, to] = [0, this.#arguments[0]?.length ?? 0];
+    if (!(await this.#fails(client, from, to))) {
+      return new RejotError("TRANSFORMATION_OUTDATED", {
+        detail: this.error.message,
+        cause: this.error.cause,
+        context: this.error.context,
+      });
+    }
     while (to - from > 1) {
       const middle = (from + to) >> 1;
       if (await this.#fails(client, from, middle)) to = middle;
