@@ -1,13 +1,14 @@
 import type { Command } from "commander";
 import { describeError, RejotError } from "../../shared/errors/error.ts";
 import type { Diagnostic } from "../../shared/manifest/diagnostic.ts";
-import { displayPath, type LoadedManifest, loadManifests } from "../../shared/manifest/load.ts";
+import { displayPath, type LoadedManifest } from "../../shared/manifest/load.ts";
 import { checkManifest } from "../check/check-manifest.ts";
 import { type MergedManifest, mergeSchemas } from "../collect-merge.ts";
 import { type CliContext, Exit } from "../context.ts";
 import { addManifestOption, findManifest, manifestText, writeManifest } from "../manifest-file.ts";
 import { bySeverity, formatDiagnostic, plural, summarize } from "../report.ts";
 import { expandFiles, runSchemaFiles } from "../schema-files.ts";
+import { loadSurroundings } from "../workspace-file.ts";
 
 interface CollectFlags {
   manifest?: string;
@@ -34,8 +35,7 @@ export function addCollect(parent: Command, context: CliContext): void {
 
 async function collect(args: string[], flags: CollectFlags, context: CliContext): Promise<void> {
   const manifestFile = await findManifest(flags.manifest);
-  const loaded = await loadManifests([manifestFile]);
-  const target = loaded[0] as LoadedManifest;
+  const { target, others, diagnostics } = await loadSurroundings(manifestFile);
   const collected = await runSchemaFiles(await expandFiles(args));
   // Schemas of a file that failed are missing: whatever else would be said would follow from that.
   if (collected.diagnostics.length > 0) {
@@ -44,11 +44,11 @@ async function collect(args: string[], flags: CollectFlags, context: CliContext)
   }
   if (collected.schemas.length === 0) throw new RejotError("NO_SCHEMAS_FOUND", { detail: args.join(", ") });
   const merged = mergeSchemas(target.manifest, target.path, collected);
-  const problems = [...merged.diagnostics];
+  const problems = [...diagnostics, ...merged.diagnostics];
   if (flags.check) {
     const checked = { path: target.path, manifest: merged.manifest };
     const options = { env: context.env, databases: flags.database ?? [] };
-    problems.push(...(await checkManifest(checked, loaded.slice(1), options)));
+    problems.push(...(await checkManifest(checked, others, options)));
   }
 
   if (flags.print) context.print(JSON.stringify(pick(merged), null, 2));

@@ -1,12 +1,11 @@
 import type { Command } from "commander";
 import { RejotError } from "../../shared/errors/error.ts";
-import { displayPath, MANIFEST_FILE } from "../../shared/manifest/load.ts";
+import { displayPath, loadManifests, MANIFEST_FILE } from "../../shared/manifest/load.ts";
 import type { CliContext } from "../context.ts";
 import { exists, writeManifest } from "../manifest-file.ts";
+import { WORKSPACE_FILE } from "../workspace-file.ts";
 import { showInfo } from "./manifest-info.ts";
 import { manifestSlug } from "./manifest-init.ts";
-
-const WORKSPACE_FILE = "rejot-workspace.json";
 
 /** `workspace init|info`. */
 export function addWorkspace(parent: Command, context: CliContext): void {
@@ -34,6 +33,6 @@ export function addWorkspace(parent: Command, context: CliContext): void {
     .description("show all manifests of the workspace and what is wrong; exit code 1 for errors")
     .option("--filename <file>", "the workspace's file", `./${WORKSPACE_FILE}`)
     .action(async (options: { filename: string }) => {
-      await showInfo(context, options.filename, () => true);
+      await showInfo(context, await loadManifests([options.filename]));
     });
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { checkManifest } from "../../cli/check/check-manifest.ts";
+import { loadSurroundings } from "../../cli/workspace-file.ts";
 import {
   createConsumerSchema,
   createPostgresConsumerSchemaConfig,
@@ -12,6 +13,7 @@ import {
 import type { Diagnostic } from "../../shared/manifest/diagnostic.ts";
 import { parseManifest } from "../../shared/manifest/load.ts";
 import type { ConsumerSchema } from "../../shared/manifest/schema.ts";
+import { writeFiles } from "../support/connector.ts";
 import { createDatabase, type TestDatabase } from "../support/database.ts";
 
 interface ThingOptions extends Partial<PublicSchemaOptions> {
@@ -288,5 +290,45 @@ describe("on a database", () => {
     await expect(check([thing()], [`nope=${database.url}`])).rejects.toMatchObject({
       code: "DATA_STORE_NOT_FOUND",
     });
+  });
+});
+
+describe("the workspace around a manifest", () => {
+  const reader = {
+    slug: "reader",
+    manifestVersion: 0,
+    consumerSchemas: [copy("SELECT 1")],
+  };
+
+  test("is found in a folder above, and what the manifest breaks there is said", async () => {
+    await using folder = await writeFiles({
+      "rejot-workspace.json": { slug: "all", manifestVersion: 0, workspaces: ["./*.json"] },
+      "team.json": { slug: "team", manifestVersion: 0 },
+      "reader.json": reader,
+    });
+    const { target, others } = await loadSurroundings(folder.path("team.json"));
+    expect(others.map((m) => m.manifest.slug)).toEqual(["all", "reader"]);
+    const found = await checkManifest(target, others, { env: {}, databases: [] });
+    expect(errors(found)).toContainEqual(expect.stringMatching(/^PUBLIC_SCHEMA_NOT_FOUND: .*"thing"/));
+  });
+
+  test("does not keep a manifest from being checked when it cannot be read", async () => {
+    await using folder = await writeFiles({
+      "rejot-workspace.json": { slug: "all", manifestVersion: 0, workspaces: ["./*.json"] },
+      "team.json": { slug: "team", manifestVersion: 0 },
+      "broken.json": "{",
+    });
+    const { others, diagnostics } = await loadSurroundings(folder.path("team.json"));
+    expect(others).toEqual([]);
+    expect(diagnostics).toMatchObject([{ code: "WORKSPACE_NOT_READ", severity: "warning" }]);
+  });
+
+  test("is left alone when it does not lead to the manifest", async () => {
+    await using folder = await writeFiles({
+      "rejot-workspace.json": { slug: "all", manifestVersion: 0, workspaces: ["./reader.json"] },
+      "team.json": { slug: "team", manifestVersion: 0 },
+      "reader.json": reader,
+    });
+    expect(await loadSurroundings(folder.path("team.json"))).toMatchObject({ others: [], diagnostics: [] });
   });
 });

@@ -9,9 +9,9 @@ const WRITTEN_BY_REJOT = new URL("./fixtures/rejot-manifest.json", import.meta.u
 
 const ACCOUNTS = `CREATE TABLE accounts (
   id bigint PRIMARY KEY, email text NOT NULL, first_name text NOT NULL, last_name text NOT NULL,
-  status text NOT NULL, balance double precision NOT NULL, created_at timestamptz NOT NULL)`;
+  status text NOT NULL, balance numeric(12,2) NOT NULL, created_at timestamptz NOT NULL)`;
 const CUSTOMER = `CREATE TABLE customer (
-  id bigint PRIMARY KEY, email text, name text, status text, balance double precision, created_at timestamptz)`;
+  id bigint PRIMARY KEY, email text, name text, status text, balance numeric(12,2), created_at timestamptz)`;
 
 test("a manifest that ReJot's own command line wrote runs unchanged, with an event store added", async () => {
   const { brokers, registryUrl } = inject("stack");
