@@ -1,0 +1,211 @@
+import { expect, test } from "vitest";
+import type { RejotError } from "../../shared/errors/error.ts";
+import { createDatabase } from "../support/database.ts";
+import { kafkaAdmin } from "../support/kafka.ts";
+import { randomName } from "../support/names.ts";
+import { startSink } from "../support/running-sink.ts";
+import { type SinkFixture, type SinkFixtureOptions, sinkFixture } from "../support/sink-fixture.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const SCHEMA = {
+  name: "item",
+  properties: { id: { type: "integer" }, label: { type: "string" } },
+  required: ["id", "label"],
+  key: ["id"],
+  partitions: 2,
+};
+
+const fixtureOf = (
+  consumer: Partial<SinkFixtureOptions["consumers"][number]> = {},
+  options: Partial<SinkFixtureOptions> = {},
+) =>
+  sinkFixture({
+    schemas: [SCHEMA],
+    consumers: [
+      {
+        name: "items",
+        schema: "item",
+        sql: "INSERT INTO item (id, label) VALUES (:id, :label)",
+        deleteSql: "DELETE FROM item WHERE id = :id",
+        ...consumer,
+      },
+    ],
+    sql: "CREATE TABLE item (id bigint, label text)",
+    ...options,
+  });
+
+const item = (id: number) => ({ key: { id }, value: { id, label: `item ${id}` } });
+
+const count = async (fixture: SinkFixture) =>
+  Number((await fixture.database.query("SELECT count(*) AS n FROM item"))[0]?.n);
+
+test("while the destination refuses connections the sink retries, says so, and loses and repeats nothing", async () => {
+  await using fixture = await fixtureOf();
+  await fixture.publish("item", [item(1), item(2)]);
+  await using sink = await startSink(fixture.manifestPath);
+  await sink.eventually(async () => (await count(fixture)) === 2, "the first events");
+  const { name } = fixture.database;
+  await using outside = await createDatabase();
+  await outside.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
+  await outside.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}' AND application_name LIKE '%rejot.sink%'`,
+  );
+  await fixture.publish("item", [item(3), item(4)]);
+  await sink.eventually(async () => sink.unit().role === "retrying", "the status to show the trouble");
+  expect(sink.unit().lastError?.code).toBe("POSTGRES_UNREACHABLE");
+  await outside.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`);
+  await sink.eventually(async () => (await count(fixture)) === 4, "the rest");
+  expect(sink.unit()).toMatchObject({ role: "active", lastError: null });
+  expect(await sink.sink.metrics.render()).toMatch(/rejot_sink_retries_total\{[^}]*\} [1-9]/);
+});
+
+test("a lock held at the destination is waited out and shows as a retry", async () => {
+  await using fixture = await fixtureOf();
+  await using sink = await startSink(fixture.manifestPath, { lockTimeoutMs: 200 });
+  await sink.waitForActive();
+  const blocker = await fixture.database.connect();
+  await blocker.query("BEGIN; LOCK TABLE item");
+  await fixture.publish("item", [item(1)]);
+  await sink.eventually(
+    async () => sink.unit().lastError?.code === "SINK_DESTINATION_BUSY",
+    "the status to show the lock",
+  );
+  await blocker.query("COMMIT");
+  await sink.eventually(async () => (await count(fixture)) === 1, "the event");
+  expect(sink.unit().role).toBe("active");
+});
+
+test("without the TEMPORARY right events are applied one by one", async () => {
+  await using fixture = await fixtureOf({}, plainRole("GRANT CREATE ON DATABASE %d TO %r;"));
+  await fixture.publish("item", [item(1), item(2), { key: { id: 1 }, value: null }]);
+  await using sink = await startSink(fixture.manifestPath);
+  await sink.eventually(async () => (await count(fixture)) === 1, "the events");
+  expect(sink.unit().details?.applyMode).toBe("statements");
+});
+
+test("without the right to create the progress table the error holds the SQL to run, and the SQL helps", async () => {
+  await using fixture = await fixtureOf({}, plainRole(""));
+  await using sink = await startSink(fixture.manifestPath);
+  const failure = (await sink.failure()) as RejotError;
+  expect(failure.code).toBe("SINK_PROGRESS_DENIED");
+  await fixture.database.query(failure.hint.slice(failure.hint.indexOf("\n")));
+  await using again = await startSink(fixture.manifestPath);
+  await again.waitForActive();
+});
+
+test("statements that cannot work end the sink at once with a code", async () => {
+  const failureOf = async (consumer: Parameters<typeof fixtureOf>[0]): Promise<RejotError> => {
+    await using fixture = await fixtureOf(consumer);
+    try {
+      await using sink = await startSink(fixture.manifestPath);
+      return (await sink.failure()) as RejotError;
+    } catch (error) {
+      return error as RejotError;
+    }
+  };
+  const missingColumn = await failureOf({ sql: "INSERT INTO item (id, colour) VALUES (:id, :label)" });
+  expect(missingColumn.code).toBe("SINK_SQL_REJECTED");
+  expect(missingColumn.message).toContain("colour");
+  expect((await failureOf({ sql: "INSERT INTO item (id) VALUES (:idd)" })).code).toBe(
+    "SINK_PLACEHOLDER_UNKNOWN",
+  );
+  expect((await failureOf({ deleteSql: "DELETE FROM item WHERE label = :label" })).code).toBe(
+    "SINK_PLACEHOLDER_UNKNOWN",
+  );
+  expect((await failureOf({ sql: "TRUNCATE item" })).code).toBe("SINK_SQL_NOT_SUPPORTED");
+  expect((await failureOf({ sql: "INSERT INTO" })).code).toBe("SQL_DOES_NOT_PARSE");
+});
+
+test("a topic that does not exist yet is waited for, then read from its beginning", async () => {
+  await using fixture = await fixtureOf({}, { withoutTopics: true });
+  await using sink = await startSink(fixture.manifestPath);
+  await sink.eventually(
+    async () => (sink.unit().details?.waitingForTopics as string[] | undefined)?.length === 1,
+    "the status to name the topic",
+  );
+  await fixture.createTopics();
+  await fixture.publish("item", [item(1)]);
+  await sink.eventually(async () => (await count(fixture)) === 1, "the event");
+  expect(sink.unit().details?.waitingForTopics).toEqual([]);
+});
+
+test("partitions that are added to a topic are read", async () => {
+  await using fixture = await fixtureOf();
+  await using sink = await startSink(fixture.manifestPath);
+  await fixture.publish("item", [item(1)]);
+  await sink.eventually(async () => (await count(fixture)) === 1, "the first event");
+  await using admin = await kafkaAdmin();
+  await admin.createPartitions({ topicPartitions: [{ topic: fixture.topic("item"), count: 4 }] });
+  await sink.eventually(
+    async () => (sink.unit().details?.partitions as unknown[] | undefined)?.length === 4,
+    "the new partitions",
+  );
+  // A producer of its own: one that knows of two partitions only would drop the event without a word.
+  await fixture.publish("item", [{ ...item(2), partition: 3 }], { transactional: false });
+  await sink.eventually(async () => (await count(fixture)) === 2, "the event of a new partition");
+});
+
+test("a topic that was created anew is refused, not skipped over", async () => {
+  await using fixture = await fixtureOf();
+  await fixture.publish("item", [item(1), item(2), item(3), item(4)]);
+  {
+    await using sink = await startSink(fixture.manifestPath);
+    await sink.eventually(async () => (await count(fixture)) === 4, "the events");
+  }
+  await fixture.admin.deleteTopics({ topics: [fixture.topic("item")] });
+  await using admin = await kafkaAdmin();
+  await waitFor(async () => !(await admin.listTopics()).includes(fixture.topic("item")), {
+    describe: "the topic to be gone",
+  });
+  // While brokers still forget the old one, creating it may fail.
+  await waitFor(() => fixture.createTopics().then(() => true), { describe: "the topic to be created anew" });
+  await using again = await startSink(fixture.manifestPath);
+  const failure = (await again.failure()) as RejotError;
+  expect(failure.code).toBe("SINK_TOPIC_RECREATED");
+  expect(failure.message).toContain(fixture.topic("item"));
+});
+
+test("one destination that fails does not hold up another", async () => {
+  await using fixture = await fixtureOf(
+    {},
+    {
+      consumers: [
+        { name: "good", schema: "item", sql: "INSERT INTO item VALUES (:id, :label)" },
+        { name: "bad", schema: "item", sql: "INSERT INTO item VALUES (:id, :label, 1)" },
+      ],
+      adapt: (manifest) => {
+        const [destination] = manifest.connections ?? [];
+        if (destination === undefined) throw new Error("no connection");
+        manifest.connections?.push({ ...destination, slug: "other" });
+        manifest.dataStores?.push({ connectionSlug: "other" });
+        const bad = manifest.consumerSchemas?.[1];
+        if (bad !== undefined) bad.config.destinationDataStoreSlug = "other";
+      },
+    },
+  );
+  await using sink = await startSink(fixture.manifestPath).then((running) => ({
+    ...running,
+    // Stopping throws what made one destination fail.
+    [Symbol.asyncDispose]: () => expect(running.sink.stop()).rejects.toThrow("fixture/bad"),
+  }));
+  await fixture.publish("item", [item(1)]);
+  await sink.eventually(async () => (await count(fixture)) === 1, "the good destination's event");
+  expect(sink.status().units.map((unit) => unit.role)).toEqual(["active", "failed"]);
+});
+
+/** Has the sink log in as a role that may do nothing but write to the table, and what the grants add. */
+function plainRole(grants: string): Partial<SinkFixtureOptions> {
+  const role = randomName("role");
+  return {
+    sql: `CREATE TABLE item (id bigint, label text); CREATE ROLE ${role} LOGIN PASSWORD 'plain';
+      GRANT ALL ON item TO ${role};
+      DO $$ BEGIN
+        EXECUTE replace(replace('REVOKE TEMPORARY ON DATABASE %d FROM PUBLIC; ${grants}', '%d', current_database()),
+                        '%r', '${role}');
+      END $$`,
+    adapt: (manifest) => {
+      const config = manifest.connections?.[0]?.config;
+      if (config?.connectionType === "postgres") Object.assign(config, { user: role, password: "plain" });
+    },
+  };
+}
