@@ -69,7 +69,7 @@ program
   .option("--top <n>", "how many functions are printed", integer(1), 30)
   .option("--out <directory>", "where the profile is kept", join(tmpdir(), "rejot-kafka-profiles"))
   .action(async (part: Part, options: ProfileFlags) => {
-    const { figures, summary, path } = await profile({
+    const profiled = await profile({
       part,
       rows: options.rows,
       workload: WORKLOADS.find(({ name }) => name === options.workload) as Workload,
@@ -78,8 +78,8 @@ program
       env: process.env,
       onProgress,
     });
-    console.log(renderProfile(figures, summary, options.top));
-    console.error(`the profile is ${path}`);
+    console.log(renderProfile(profiled, options.top));
+    console.error(`the profile is ${profiled.path}`);
   });
 
 interface RunFlags {

@@ -10,9 +10,10 @@ export interface CpuProfile {
 interface ProfileNode {
   readonly id: number;
   readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
+  readonly children?: readonly number[];
 }
 
-/** Time spent in a place itself, callees left out. */
+/** Time spent in a place itself; what Node's own code and native code took counts for whoever called it. */
 export interface SelfTime {
   readonly place: string;
   readonly milliseconds: number;
@@ -28,27 +29,34 @@ export interface ProfileSummary {
   readonly packages: readonly SelfTime[];
 }
 
-/** Sums samples up by function and by package; paths below `root` are shown from there. */
-export function summarizeProfile(profile: CpuProfile, root: string): ProfileSummary {
-  const nodes = new Map(profile.nodes.map((node) => [node.id, node.callFrame]));
+/** A part of the profile, in milliseconds since its start. */
+export interface Window {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** Sums the samples of a window up by function and by package; paths below `root` are shown from there. */
+export function summarizeProfile(profile: CpuProfile, root: string, window: Window): ProfileSummary {
+  const owners = ownersOf(profile.nodes, root);
   const functions = new Map<string, number>();
   const packages = new Map<string, number>();
   let busyMicros = 0;
   let idleMicros = 0;
+  let atMicros = 0;
   profile.samples.forEach((id, i) => {
-    const frame = nodes.get(id);
+    atMicros += profile.timeDeltas[i] ?? 0;
+    if (atMicros < window.fromMs * 1000 || atMicros >= window.toMs * 1000) return;
     // The first delta counts from the profile's start; a negative one is a clock that was set.
     const micros = Math.max(0, profile.timeDeltas[i + 1] ?? 0);
-    if (frame === undefined) return;
-    if (frame.functionName === "(idle)") {
+    const owner = owners.get(id);
+    if (owner === undefined) return;
+    if (owner.function === "(idle)") {
       idleMicros += micros;
       return;
     }
     busyMicros += micros;
-    const path = frame.url.replace(`file://${root}/`, "").replace("file://", "");
-    const name = frame.functionName === "" ? "(anonymous)" : frame.functionName;
-    add(functions, path === "" ? name : `${name} ${path}:${frame.lineNumber + 1}`, micros);
-    add(packages, packageOf(path, name), micros);
+    add(functions, owner.function, micros);
+    add(packages, owner.package, micros);
   });
   return {
     busyMilliseconds: Math.round(busyMicros / 1000),
@@ -56,6 +64,42 @@ export function summarizeProfile(profile: CpuProfile, root: string): ProfileSumm
     functions: ranked(functions, busyMicros),
     packages: ranked(packages, busyMicros),
   };
+}
+
+interface Owner {
+  readonly function: string;
+  readonly package: string;
+}
+
+/** Whom each node's time counts for: the nearest function up the stack that is in a file of the clone. */
+function ownersOf(nodes: readonly ProfileNode[], root: string): Map<number, Owner> {
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  const parents = new Map(nodes.flatMap(({ id, children }) => (children ?? []).map((child) => [child, id])));
+  const start = `file://${root}/`;
+  return new Map(
+    nodes.map((node) => {
+      for (
+        let at: ProfileNode | undefined = node;
+        at !== undefined;
+        at = byId.get(parents.get(at.id) ?? -1)
+      ) {
+        const { functionName, url, lineNumber } = at.callFrame;
+        // CommonJS modules have a path for a URL.
+        const file = url.startsWith(start)
+          ? url.slice(start.length)
+          : url.startsWith(`${root}/`)
+            ? url.slice(root.length + 1)
+            : undefined;
+        if (file === undefined) continue;
+        const name = `${functionName || "(anonymous)"} ${file}:${lineNumber + 1}`;
+        return [node.id, { function: name, package: packageOf(file) }];
+      }
+      const name = node.callFrame.functionName || "(anonymous)";
+      const place =
+        name.startsWith("(") || node.callFrame.url === "" ? name : `${name} ${node.callFrame.url}`;
+      return [node.id, { function: place, package: name.startsWith("(") ? name : "Node itself" }];
+    }),
+  );
 }
 
 function add(sums: Map<string, number>, place: string, micros: number): void {
@@ -72,10 +116,8 @@ function ranked(sums: ReadonlyMap<string, number>, totalMicros: number): SelfTim
     .sort((a, b) => b.share - a.share);
 }
 
-/** `kafkajs`, `source-connector/encoder`, `node:net`, `(garbage collector)`. */
-function packageOf(path: string, name: string): string {
-  if (path === "") return name.startsWith("(") ? name : "(native)";
-  if (path.startsWith("node:")) return path;
-  const inside = path.split("node_modules/").at(-1)?.split("/") ?? [];
-  return inside.slice(0, path.includes("node_modules/") && !inside[0]?.startsWith("@") ? 1 : 2).join("/");
+/** `kafkajs`, `@scope/name`, `source-connector/encoder`. */
+function packageOf(file: string): string {
+  const inside = file.split("node_modules/").at(-1)?.split("/") ?? [];
+  return inside.slice(0, file.includes("node_modules/") && !inside[0]?.startsWith("@") ? 1 : 2).join("/");
 }

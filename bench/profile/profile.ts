@@ -29,10 +29,13 @@ export interface ProfileOptions {
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 
-/** Runs one of our connectors under V8's profiler on a backlog, and sums its profile up. */
+/**
+ * Runs one of our connectors under V8's profiler on a backlog, and sums its profile up: until its first event, and
+ * from then to the last.
+ */
 export async function profile(
   options: ProfileOptions,
-): Promise<{ figures: Figures; summary: ProfileSummary; path: string }> {
+): Promise<{ figures: Figures; start: ProfileSummary; stream: ProfileSummary; path: string }> {
   const { part, rows, workload, runTimeoutMs, env, onProgress } = options;
   await mkdir(options.directory, { recursive: true });
   const earlier = await profilesIn(options.directory);
@@ -44,8 +47,8 @@ export async function profile(
   onProgress(`writing ${rows} changes in ${workload.title}`);
   const database = await writeWorkload(stack.postgres, "bench_profile", workload, rows, ["profile"]);
   const plain = rejot(ground);
-  const profiled = rejot(ground, ["--cpu-prof", `--cpu-prof-dir=${options.directory}`]);
-  const source = part === "source" ? profiled : plain;
+  const underProfiler = rejot(ground, ["--cpu-prof", `--cpu-prof-dir=${options.directory}`]);
+  const source = part === "source" ? underProfiler : plain;
   const task = { run: "profile", database, slot: "profile", delivery: "exactly-once" } as const;
   await createTopic(kafka, source.topicOf(task.run));
   onProgress("publishing");
@@ -55,11 +58,17 @@ export async function profile(
     await createAccounts(stack.postgres, sink.destination);
     onProgress("applying");
     const signal = AbortSignal.timeout(runTimeoutMs);
-    figures = await runSink(profiled, sink, database, stack.postgres, signal);
+    figures = await runSink(underProfiler, sink, database, stack.postgres, signal);
   }
   const path = await largestNew(options.directory, earlier);
-  const summary = summarizeProfile(JSON.parse(await readFile(path, "utf8")) as CpuProfile, ROOT);
-  return { figures, summary, path };
+  const profiled = JSON.parse(await readFile(path, "utf8")) as CpuProfile;
+  const [firstMs, lastMs] = [figures.startSeconds * 1000, figures.totalSeconds * 1000];
+  return {
+    figures,
+    start: summarizeProfile(profiled, ROOT, { fromMs: 0, toMs: firstMs }),
+    stream: summarizeProfile(profiled, ROOT, { fromMs: firstMs, toMs: lastMs }),
+    path,
+  };
 }
 
 async function profilesIn(directory: string): Promise<string[]> {
