@@ -29,8 +29,8 @@ export async function checkManifest(
   diagnostics.push(...(await checkStatements(target, publicSchemas)));
   if (diagnostics.some((d) => d.severity === "error")) return diagnostics;
   // The Postgres client and the connectors' planners, which no other command waits for.
-  const { CheckDatabases } = await import("./check-databases.ts");
-  const { checkOnDatabases } = await import("./database-check.ts");
+  const { CheckDatabases } = await import("./postgres-databases.ts");
+  const { checkOnDatabases } = await import("./postgres-check.ts");
   await using databases = new CheckDatabases(target, options.env, options.databases);
   const onDatabases = await checkOnDatabases(target, publicSchemas, databases.open);
   return withoutRepetition([...diagnostics, ...databases.diagnostics, ...onDatabases]);

@@ -428,20 +428,6 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
-  SQL_REFUSED_BY_DATABASE: {
-    title: "The database does not accept a statement",
-    cause: "A table, column or function that does not exist, a type that does not fit, a missing right.",
-    hint: "Correct the statement; the position is that of the database.",
-    retryable: false,
-    exitCode: 1,
-  },
-  OUTPUT_TYPE_MISMATCH: {
-    title: "A column of a transformation has another type than the output schema",
-    cause: "The SQL and the zod schema disagree.",
-    hint: "Cast the column or change the schema.",
-    retryable: false,
-    exitCode: 1,
-  },
   OUTPUT_COLUMN_EXTRA: {
     title: "A transformation selects a column that the output schema does not have",
     cause: "The schema was not extended, or the name differs.",

@@ -7,6 +7,18 @@ const slug = z
     "use lower-case letters, digits and hyphens, or @org/name",
   );
 
+const tls = z
+  .union([
+    z.boolean(),
+    z.strictObject({
+      ca: z.string().optional(),
+      cert: z.string().optional(),
+      key: z.string().optional(),
+      rejectUnauthorized: z.boolean().optional(),
+    }),
+  ])
+  .describe("TLS to the server: true, or certificates in PEM.");
+
 const postgresConnectionParts = z.strictObject({
   connectionType: z.literal("postgres").describe("Postgres connection type."),
   host: z.string(),
@@ -20,18 +32,7 @@ const postgresConnectionParts = z.strictObject({
     .optional()
     .describe("Write ${ENV_VAR} or ${file:/run/secrets/x}. Left out for peer, trust, .pgpass or IAM."),
   database: z.string(),
-  ssl: z
-    .union([
-      z.boolean(),
-      z.strictObject({
-        ca: z.string().optional(),
-        cert: z.string().optional(),
-        key: z.string().optional(),
-        rejectUnauthorized: z.boolean().optional(),
-      }),
-    ])
-    .optional()
-    .describe("TLS to the server: true, or certificates in PEM."),
+  ssl: tls.optional(),
 });
 
 /** As it stands in a manifest: the parts, or one string that holds or refers to all of them. */
@@ -78,17 +79,7 @@ const kafkaConnection = z.strictObject({
     .optional()
     .describe("Replication factor of topics that are created. Default: the broker's own."),
   clientId: z.string().optional(),
-  ssl: z
-    .union([
-      z.boolean(),
-      z.strictObject({
-        ca: z.string().optional(),
-        cert: z.string().optional(),
-        key: z.string().optional(),
-        rejectUnauthorized: z.boolean().optional(),
-      }),
-    ])
-    .optional(),
+  ssl: tls.optional(),
   sasl: z
     .discriminatedUnion("mechanism", [
       z.strictObject({ mechanism: z.literal("plain"), username: z.string(), password: z.string() }),
