@@ -136,7 +136,7 @@ export const ERRORS = {
   HTTP_METHOD_NOT_ALLOWED: {
     title: "The route does not take this method",
     cause: "All routes are read with GET.",
-    hint: "Use GET.",
+    hint: "Ask for the route with GET.",
     retryable: false,
     exitCode: 1,
   },
