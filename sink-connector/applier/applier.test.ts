@@ -1,0 +1,178 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { RejotError } from "../../shared/errors/error.ts";
+import {
+  CallFailed,
+  type DeadLetter,
+  type Destination,
+  type EventBatch,
+  type EventRun,
+  partitionName,
+  type SinkEvent,
+  type WriteOutcome,
+} from "../ports.ts";
+import { Applier } from "./applier.ts";
+
+/** A destination in memory: all or nothing, guarded, and with calls that it does not take. */
+class FakeDestination implements Destination {
+  readonly applied: string[] = [];
+  readonly nextOffsets = new Map<string, number>();
+  readonly #poison: ReadonlySet<string>;
+  readonly #naming: boolean;
+
+  constructor(poison: Iterable<string>, naming = true) {
+    this.#poison = new Set(poison);
+    this.#naming = naming;
+  }
+
+  progress(): Promise<never> {
+    throw new Error("not used");
+  }
+
+  async write({ events, moves }: EventBatch): Promise<WriteOutcome> {
+    for (const move of moves)
+      if ((this.nextOffsets.get(partitionName(move)) ?? 0) !== move.expectedOffset) return "stale";
+    const done: string[] = [];
+    for (const [eventIndex, event] of events.entries()) {
+      for (const [callIndex, call] of event.calls.entries()) {
+        const name = callName(event, call.statement);
+        if (this.#poison.has(name)) {
+          throw this.#naming
+            ? new CallFailed(eventIndex, callIndex, new Error(name))
+            : new Error("at commit");
+        }
+        done.push(name);
+      }
+    }
+    this.applied.push(...done);
+    for (const move of moves) this.nextOffsets.set(partitionName(move), move.nextOffset);
+    return "applied";
+  }
+}
+
+const callName = (event: SinkEvent, statement: number) =>
+  `${partitionName(event)}@${event.record.offset}#${statement}`;
+
+const event = (partition: number, offset: number, statements: readonly number[] = [0]): SinkEvent => ({
+  topic: "t",
+  partition,
+  record: { offset, key: null, value: null, timestampMs: 0, change: undefined, transactional: true },
+  calls: statements.map((statement) => ({ statement, values: [] })),
+  failures: [],
+});
+
+const run = (partition: number, events: readonly SinkEvent[], endOffset: number): EventRun => ({
+  topic: "t",
+  partition,
+  events,
+  endOffset,
+  bytes: 0,
+});
+
+function applierOf(destination: Destination, policies: readonly ("stop" | "dlq")[]) {
+  const letters: DeadLetter[] = [];
+  const applier = new Applier({
+    destination,
+    deadLetters: {
+      send: async (sent) => {
+        letters.push(...sent);
+      },
+    },
+    consumers: policies.map((onError, i) => ({ name: `c${i}`, onError })),
+    consumerOfStatement: policies.map((_, i) => i),
+    describeKey: async () => "{}",
+  });
+  applier.place([0, 1, 2].map((partition) => ({ topic: "t", partition, nextOffset: 0, position: null })));
+  return { applier, letters };
+}
+
+describe("stop", () => {
+  test("applies what is before the event, nothing after it, and leaves the progress at the event", async () => {
+    const destination = new FakeDestination(["t/1@0#0"]);
+    const { applier } = applierOf(destination, ["stop"]);
+    const runs = [run(0, [event(0, 0), event(0, 3)], 9), run(1, [event(1, 0), event(1, 1)], 2)];
+    await expect(applier.apply(runs)).rejects.toMatchObject({
+      code: "SINK_EVENT_FAILED",
+      context: { topic: "t", partition: 1, offset: 0, consumerSchema: "c0" },
+    });
+    expect(destination.applied).toEqual(["t/0@0#0", "t/0@3#0"]);
+    expect(destination.nextOffsets.get("t/0")).toBe(9);
+    expect(destination.nextOffsets.get("t/1") ?? 0).toBe(0);
+  });
+
+  test("an event that could not be prepared stops in the same way", async () => {
+    const destination = new FakeDestination([]);
+    const { applier } = applierOf(destination, ["stop"]);
+    const bad = {
+      ...event(0, 1, []),
+      failures: [{ consumer: 0, error: new RejotError("RECORD_UNREADABLE") }],
+    };
+    await expect(applier.apply([run(0, [event(0, 0), bad, event(0, 2)], 3)])).rejects.toThrow(
+      "RECORD_UNREADABLE",
+    );
+    expect(destination.applied).toEqual(["t/0@0#0"]);
+    expect(destination.nextOffsets.get("t/0")).toBe(1);
+  });
+});
+
+test("dlq: of two consumer schemas only the one that fails leaves the event out", async () => {
+  const destination = new FakeDestination(["t/0@1#1"]);
+  const { applier, letters } = applierOf(destination, ["stop", "dlq"]);
+  const events = [0, 1, 2].map((offset) => event(0, offset, [0, 1]));
+  await applier.apply([run(0, events, 3)]);
+  expect(destination.applied).toEqual(["t/0@0#0", "t/0@0#1", "t/0@1#0", "t/0@2#0", "t/0@2#1"]);
+  expect(letters.map(({ event: e, failure }) => [e.record.offset, failure.consumer])).toEqual([[1, 1]]);
+  expect(destination.nextOffsets.get("t/0")).toBe(3);
+});
+
+test("somebody else's progress is reported, not written over", async () => {
+  const destination = new FakeDestination([]);
+  destination.nextOffsets.set("t/0", 5);
+  const { applier } = applierOf(destination, ["stop"]);
+  expect((await applier.apply([run(0, [event(0, 0)], 1)])).outcome).toBe("stale");
+  expect(destination.applied).toEqual([]);
+});
+
+test("a server's error that is nobody's fault is passed on", async () => {
+  const broken = new RejotError("SINK_DESTINATION_CHANGED");
+  const { applier, letters } = applierOf(
+    { progress: () => Promise.reject(broken), write: () => Promise.reject(broken) },
+    ["dlq"],
+  );
+  await expect(applier.apply([run(0, [event(0, 0), event(0, 1)], 2)])).rejects.toBe(broken);
+  expect(letters).toEqual([]);
+});
+
+for (const naming of [true, false]) {
+  test(`dlq: whatever is poisoned, the rest is applied once and in order (call named: ${naming})`, async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.record({ partition: fc.nat(2), poisoned: fc.boolean() }), { maxLength: 40 }),
+        fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 1, maxLength: 5 }),
+        async (plan, sizes) => {
+          const counts = [0, 0, 0];
+          const events = plan.map(({ partition }) => {
+            const offset = counts[partition] ?? 0;
+            counts[partition] = offset + 1;
+            return event(partition, offset);
+          });
+          const poison = events.filter((_, i) => plan[i]?.poisoned).map((e) => callName(e, 0));
+          const destination = new FakeDestination(poison, naming);
+          const { applier, letters } = applierOf(destination, ["dlq"]);
+          for (let at = 0, i = 0; at < events.length; i++) {
+            const size = sizes[i % sizes.length] as number;
+            const runs = events.slice(at, at + size).map((e) => run(e.partition, [e], e.record.offset + 1));
+            expect((await applier.apply(runs)).outcome).toBe("applied");
+            at += size;
+          }
+          expect(destination.applied).toEqual(
+            events.map((e) => callName(e, 0)).filter((name) => !poison.includes(name)),
+          );
+          expect(letters.map((letter) => callName(letter.event, 0))).toEqual(poison);
+          for (const [partition, count] of counts.entries())
+            expect(destination.nextOffsets.get(`t/${partition}`) ?? 0).toBe(count);
+        },
+      ),
+    );
+  });
+}
