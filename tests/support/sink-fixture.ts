@@ -65,6 +65,8 @@ export interface SinkFixture extends AsyncDisposable {
   readonly group: string;
   topic(schema: string): string;
   createTopics(): Promise<void>;
+  /** Registers the schemas of a topic again, for a registry that has forgotten them. */
+  registerSchemas(schema: string): Promise<void>;
   /** Publishes events in one Kafka transaction, each with a position above all before; or without a transaction. */
   publish(
     schema: string,
@@ -125,6 +127,9 @@ export async function sinkFixture(options: SinkFixtureOptions): Promise<SinkFixt
     group: `${topicPrefix}rejot.sink.${SLUG}.destination`,
     topic,
     createTopics,
+    registerSchemas: async (schema) => {
+      await registerSchemas(manifest, schema, topic(schema), stack.registryUrl);
+    },
     admin,
     async publish(schema, events, { transactional = true, commitLsn } = {}) {
       let encode = encoders.get(schema);
