@@ -11,6 +11,9 @@ const compiled = join(here, "..", "dist", "cli", "main.js");
 const sources = join(here, "main.ts");
 const main = here.includes(`${join("/", "node_modules", "/")}`) || !existsSync(sources) ? compiled : sources;
 
+/** Long enough for a signal of the terminal to reach both processes. */
+const SIGNAL_GRACE_MS = 200;
+
 /** Type stripping without a flag, registerHooks: what schema files and the sources need. */
 function isNewEnough([major = 0, minor = 0]) {
   return major > 22 || (major === 22 && minor >= 18);
@@ -49,9 +52,14 @@ if (isNewEnough(process.versions.node.split(".").map(Number))) {
     console.error("  hint: Install Node 24, or `npm install node@24` beside rejot-kafka.");
     process.exit(1);
   }
-  const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: "inherit" });
-  // A terminal signals the whole group; a supervisor only us. The child decides when to end, and we follow.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  const child = spawn(node, [main, ...process.argv.slice(2)], {
+    stdio: ["inherit", "inherit", "inherit", "ipc"],
+  });
+  // A terminal signals the whole process group, a supervisor only us. The child is told of every signal, a moment
+  // later, and takes no notice of those it has had itself: a second one would end it without draining.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+    process.on(signal, () => setTimeout(() => child.connected && child.send(signal), SIGNAL_GRACE_MS));
+  }
   child.on("exit", (code, signal) => {
     if (signal === null) process.exit(code ?? 1);
     process.removeAllListeners(signal);

@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { runCli } from "./program.ts";
 
 // Nothing a user must act on: files whose package.json has no "type", type stripping, kafkajs' empty queue.
@@ -12,6 +13,22 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0);
   throw error;
 });
+
+// Started by bin.js under another Node: it tells of its signals, and some of them have reached us already.
+if (process.send !== undefined) {
+  const lastSeenMs = new Map<NodeJS.Signals, number>();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => {
+      lastSeenMs.set(signal, Date.now());
+      if (process.listenerCount(signal) === 1) process.exit(128 + constants.signals[signal]);
+    });
+  }
+  process.on("message", (signal: NodeJS.Signals) => {
+    if (Date.now() - (lastSeenMs.get(signal) ?? 0) > 1_000) process.emit(signal, signal);
+  });
+  process.on("disconnect", () => process.emit("SIGTERM", "SIGTERM"));
+  process.channel?.unref();
+}
 
 const exitCode = await runCli(process.argv.slice(2), {
   env: process.env,
