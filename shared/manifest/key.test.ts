@@ -49,6 +49,15 @@ test("else the selected columns that pin the changed row, under their output nam
   expect(await resolveKey(two, "here")).toMatchObject({ keyFields: ["id", "tenant"] });
 });
 
+test("the changed table is found as Postgres reads its name", async () => {
+  for (const table of ['"Thing s"', 'public."Thing s"']) {
+    const quoted = schema([on("update", 'SELECT id FROM "Thing s" WHERE id = :id', table)]);
+    expect(await resolveKey(quoted, "here")).toMatchObject({ keyFields: ["id"] });
+  }
+  const folded = schema([on("update", "SELECT id FROM things WHERE id = :id", "Public.Things")]);
+  expect(await resolveKey(folded, "here")).toMatchObject({ keyFields: ["id"] });
+});
+
 test("no key: nothing pinned, a pinned column not selected, two answers", async () => {
   expect(await codes(schema([on("insert", "SELECT id FROM things")]))).toEqual(["KEY_NOT_FOUND"]);
   const half = schema([on("insert", "SELECT id FROM things WHERE id = :id AND tenant = :tenant")]);

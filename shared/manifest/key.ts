@@ -88,13 +88,8 @@ function keyFromPins(parsed: ParsedTransformation[], location: string): KeyResol
 
 /** The output fields that stand for the pinned columns; none when one of the pinned columns is not selected. */
 function selectedPins(template: SqlTemplate, changedTable: string): string[] {
-  const table = selectShape(template).tables.find(
-    (t) =>
-      t.topLevel &&
-      (t.name === changedTable ||
-        `${t.schema}.${t.name}` === changedTable ||
-        changedTable.endsWith(`.${t.name}`)),
-  );
+  const name = bareTableName(changedTable);
+  const table = selectShape(template).tables.find((t) => t.topLevel && t.name === name);
   if (table === undefined) return [];
   const pins = pinnedColumns(template, table);
   const names = outputColumns(template);
@@ -104,6 +99,12 @@ function selectedPins(template: SqlTemplate, changedTable: string): string[] {
     return at < 0 ? undefined : names[at];
   });
   return fields.includes(undefined) ? [] : [...new Set(fields.filter((field) => field !== undefined))];
+}
+
+/** `public.things` is things, `"Order"` is Order, Things is things: as Postgres reads it. */
+function bareTableName(table: string): string {
+  const last = /(?:"(?<quoted>(?:[^"]|"")*)"|(?<plain>[^".]*))$/.exec(table.trim())?.groups;
+  return last?.quoted?.replaceAll('""', '"') ?? (last?.plain ?? "").toLowerCase();
 }
 
 /** Whether an output column is the given column of the table itself, a cast left aside. */
