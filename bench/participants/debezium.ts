@@ -1,3 +1,4 @@
+import { registerAccountSchemas } from "../peers/account-schemas.ts";
 import { startWorker } from "../peers/connect-worker.ts";
 import type { PeerFiles } from "../peers/downloads.ts";
 import { PUBLICATION } from "../workload/postgres-workload.ts";
@@ -11,13 +12,15 @@ export function debezium(ground: Ground, java: string, peers: PeerFiles): Partic
   return {
     name: "debezium",
     topicOf: (run) => `${run}.public.accounts`,
-    startSource: (task) =>
-      startWorker({
+    async startSource(task) {
+      await registerAccountSchemas(worker.registryUrl, task.run);
+      return startWorker({
         ...worker,
         run: task.run,
         exactlyOnce: task.delivery === "exactly-once",
         connector: sourceConnector(ground, task),
-      }),
+      });
+    },
     startSink: (task) =>
       startWorker({ ...worker, run: task.run, exactlyOnce: false, connector: sinkConnector(ground, task) }),
   };

@@ -70,7 +70,8 @@ function workerProperties(task: WorkerTask, url: string): Record<string, string>
   const converters = ["key", "value"].flatMap((which) => [
     [`${which}.converter`, "io.apicurio.registry.utils.converter.AvroConverter"],
     [`${which}.converter.apicurio.registry.url`, apicurioUrl],
-    [`${which}.converter.apicurio.registry.auto-register`, "true"],
+    [`${which}.converter.apicurio.registry.auto-register`, "false"],
+    [`${which}.converter.apicurio.registry.find-latest`, "true"],
     // Confluent's wire format with the ids of its API: a zero byte and four bytes of id.
     [`${which}.converter.apicurio.registry.as-confluent`, "true"],
     [`${which}.converter.apicurio.registry.use-id`, "contentId"],
