@@ -1,7 +1,8 @@
 import { avroSchemasOf } from "../shared/contracts/avro-schema.ts";
-import { consumerGroup } from "../shared/kafka/naming.ts";
+import { consumerGroup, subjects } from "../shared/kafka/naming.ts";
 import type { ResolvedConsumer, ResolvedDestination } from "../shared/manifest/workspace.ts";
 import { parseTemplate } from "../shared/postgres/sql/template.ts";
+import type { SchemaRegistry } from "../shared/registry/schema-registry.ts";
 import type { ConsumerPolicy } from "./applier/applier.ts";
 import type { StatementParameters } from "./applier/postgres-parameters.ts";
 import { checkStatementKind, type SinkStatement } from "./applier/statements.ts";
@@ -64,6 +65,24 @@ export async function planDestination(destination: ResolvedDestination): Promise
     topics: [...new Set(routes.map((route) => route.topic))],
     routes: (parameters) => routesByTopic(routes, parameters),
   };
+}
+
+/**
+ * Checks the consumer schemas whose public schema no manifest at hand describes, against what the registry has.
+ * Topics whose schemas are not registered yet are passed over. Throws SINK_PLACEHOLDER_UNKNOWN, REGISTRY_*.
+ */
+export async function checkAgainstRegistry(
+  destination: ResolvedDestination,
+  plan: DestinationPlan,
+  registry: SchemaRegistry,
+): Promise<void> {
+  for (const [i, statement] of plan.statements.entries()) {
+    const consumer = destination.consumers[plan.consumerOfStatement[i] ?? 0];
+    if (consumer === undefined || consumer.publicSchema !== undefined) continue;
+    const { key, value } = subjects(consumer.topic);
+    const schema = await registry.latest(statement.purpose === "sql" ? value : key);
+    if (schema !== undefined) checkPlaceholders(statement.template.names, schema, statement);
+  }
 }
 
 /** A public schema of the workspace says at once whether a placeholder is misspelt. */

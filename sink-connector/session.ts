@@ -9,7 +9,7 @@ import type { SinkConfig } from "./config.ts";
 import { existingTopics, KafkaConsumer } from "./consumer/kafka-consumer.ts";
 import { KafkaDeadLetters } from "./dead-letter/kafka-dead-letters.ts";
 import { EventDecoder } from "./decoder/event-decoder.ts";
-import type { DestinationPlan } from "./destination-plan.ts";
+import { checkAgainstRegistry, type DestinationPlan } from "./destination-plan.ts";
 import { runPipeline } from "./pipeline.ts";
 import type { KafkaRecord, SinkEvent, TopicPartition } from "./ports.ts";
 import type { SessionControl } from "./supervisor.ts";
@@ -76,7 +76,8 @@ export class Session {
 
   /** Reads topics until drained, until something breaks, or until one more topic exists. */
   async #serve(topics: readonly string[], decoder: EventDecoder, applier: Applier): Promise<void> {
-    const { state, control } = this.#options;
+    const { state, control, destination, plan, registry } = this.#options;
+    await checkAgainstRegistry(destination, plan, registry);
     const consumer = this.#consumer(topics, decoder);
     const ended = new AbortController();
     const endFeed = (): void => consumer.feed.end();

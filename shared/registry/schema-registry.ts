@@ -23,6 +23,11 @@ export interface SchemaRegistry {
    * Throws SCHEMA_NOT_FOUND, SCHEMA_NOT_MAPPABLE, REGISTRY_REFUSED, REGISTRY_UNREACHABLE (retryable).
    */
   schemaById(id: number): Promise<AvroRecord>;
+  /**
+   * The latest schema of a subject, asked anew each time; undefined when there is no such subject.
+   * Throws SCHEMA_NOT_MAPPABLE, REGISTRY_REFUSED, REGISTRY_UNREACHABLE (retryable).
+   */
+  latest(subject: string): Promise<AvroRecord | undefined>;
 }
 
 export interface SchemaRegistryOptions {
@@ -35,6 +40,8 @@ export interface SchemaRegistryOptions {
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
+const SUBJECT_MISSING = 40401;
+const VERSION_MISSING = 40402;
 const SCHEMA_MISSING = 40403;
 
 /** A registry with Confluent's API. Nothing is sent before the first call. Throws REGISTRY_REFUSED when `url` is none. */
@@ -61,6 +68,15 @@ export function createSchemaRegistry(options: SchemaRegistryOptions): SchemaRegi
         schema.catch(() => schemas.delete(id));
       }
       return schema;
+    },
+
+    async latest(subject) {
+      const answer = await request("GET", `/subjects/${encodeURIComponent(subject)}/versions/latest`);
+      const code = field(answer.body, "error_code");
+      if (answer.status === 404 && (code === SUBJECT_MISSING || code === VERSION_MISSING)) return undefined;
+      const text = field(answer.body, "schema");
+      if (answer.status !== 200 || typeof text !== "string") throw refused(answer, subject);
+      return parseAvroSchema(text);
     },
   };
 }

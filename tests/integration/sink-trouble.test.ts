@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { RejotError } from "../../shared/errors/error.ts";
+import type { Manifest } from "../../shared/manifest/schema.ts";
 import { createDatabase } from "../support/database.ts";
 import { kafkaAdmin } from "../support/kafka.ts";
 import { randomName } from "../support/names.ts";
@@ -114,6 +115,24 @@ test("statements that cannot work end the sink at once with a code", async () =>
   );
   expect((await failureOf({ sql: "TRUNCATE item" })).code).toBe("SINK_SQL_NOT_SUPPORTED");
   expect((await failureOf({ sql: "INSERT INTO" })).code).toBe("SQL_DOES_NOT_PARSE");
+});
+
+test("a public schema that only the registry knows is read, and placeholders are checked against it", async () => {
+  const alone = (manifest: Manifest): void => {
+    manifest.slug = "reader";
+    delete manifest.publicSchemas;
+  };
+  await using good = await fixtureOf({}, { adapt: alone });
+  await good.publish("item", [item(1), item(2), { key: { id: 1 }, value: null }]);
+  await using sink = await startSink(good.manifestPath);
+  await sink.eventually(async () => (await count(good)) === 1, "the events");
+
+  await using bad = await fixtureOf({ sql: "INSERT INTO item (id) VALUES (:idd)" }, { adapt: alone });
+  await bad.publish("item", [item(1)]);
+  await using broken = await startSink(bad.manifestPath);
+  const failure = (await broken.failure()) as RejotError;
+  expect(failure.code).toBe("SINK_PLACEHOLDER_UNKNOWN");
+  expect(failure.message).toContain("id, label");
 });
 
 test("a topic that does not exist yet is waited for, then read from its beginning", async () => {

@@ -84,6 +84,7 @@ export async function sinkFixture(options: SinkFixtureOptions): Promise<SinkFixt
   const database = await createDatabase({ server: stack.postgres, sql: options.sql });
   const topicPrefix = `${randomName("p")}.`;
   const manifest = manifestOf(options, stack, database, topicPrefix);
+  const published = structuredClone(manifest);
   options.adapt?.(manifest);
   const files = await writeFiles({ "rejot-manifest.json": manifest });
   const kafka = plainKafka(stack.brokers);
@@ -128,13 +129,13 @@ export async function sinkFixture(options: SinkFixtureOptions): Promise<SinkFixt
     topic,
     createTopics,
     registerSchemas: async (schema) => {
-      await registerSchemas(manifest, schema, topic(schema), stack.registryUrl);
+      await registerSchemas(published, schema, topic(schema), stack.registryUrl);
     },
     admin,
     async publish(schema, events, { transactional = true, commitLsn } = {}) {
       let encode = encoders.get(schema);
       if (encode === undefined) {
-        encode = registerSchemas(manifest, schema, topic(schema), stack.registryUrl);
+        encode = registerSchemas(published, schema, topic(schema), stack.registryUrl);
         encoders.set(schema, encode);
       }
       lsn = commitLsn ?? lsn + 8n;
