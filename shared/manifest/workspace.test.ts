@@ -86,6 +86,27 @@ test("consumers of one event store share a destination, whoever published", asyn
   expect(destinations.map((d) => d.consumers.length)).toEqual([2]);
 });
 
+test("one Kafka under two manifests is one destination, reached by the reader's own connection", async () => {
+  const withPassword = (name: string, more: object) => {
+    const { slug, config } = kafka("one:9092");
+    const sasl = { mechanism: "plain" as const, username: name, password: `\${${name.toUpperCase()}}` };
+    return { slug, config: { ...config, sasl, ...more } };
+  };
+  const team = load("team", {
+    publicSchemas: [things()],
+    connections: [postgres("db"), withPassword("team", { brokers: ["one:9092", "two:9092"], partitions: 3 })],
+  });
+  const reader = load("reader", {
+    consumerSchemas: [consumer("team"), consumer("elsewhere", "second")],
+    connections: [postgres("db"), withPassword("reader", { clientId: "reader" })],
+  });
+  const { destinations } = await resolveWorkspace([team, reader], { PW: "x", READER: "mine" }, ["sink"]);
+  expect(destinations).toMatchObject([
+    { eventStore: { sasl: { username: "reader", password: "mine" }, clientId: "reader" } },
+  ]);
+  expect(destinations[0]?.consumers.map((c) => c.topic)).toEqual(["team.things.v1", "elsewhere.things.v1"]);
+});
+
 test("a role resolves only its own secrets", async () => {
   const team = load("team", { consumerSchemas: [consumer("other")] });
   await expect(resolveWorkspace([team], {})).rejects.toMatchObject({ code: "SECRET_NOT_FOUND" });

@@ -167,13 +167,25 @@ class LookUp {
     this.env = env;
   }
 
-  /** The event store a manifest's topics are in: its own if the workspace knows it, else the reader's. */
+  /**
+   * The event store that a manifest's topics are in: its own if the workspace knows it, else the reader's. Where
+   * both are one Kafka, the reader uses its own connection: it may not know the other team's password.
+   */
   eventStore(slug: string, reader: Manifest): KafkaConnection {
     const manifest = this.#manifests.get(slug);
-    const store = (manifest === undefined ? undefined : kafkaEventStore(manifest)) ?? kafkaEventStore(reader);
+    const theirs = manifest === undefined ? undefined : kafkaEventStore(manifest);
+    const ours = kafkaEventStore(reader);
+    const store = theirs ?? ours;
     if (store === undefined) throw new RejotError("EVENT_STORE_MISSING", { detail: `"${reader.slug}"` });
-    return resolveSecrets(store, this.env);
+    const shared = ours !== undefined && isSameKafka(ours, store);
+    return resolveSecrets(shared ? { ...ours, topicPrefix: store.topicPrefix ?? "" } : store, this.env);
   }
+}
+
+function isSameKafka(a: KafkaConnection, b: KafkaConnection): boolean {
+  return (
+    a.schemaRegistry.url === b.schemaRegistry.url && a.brokers.some((broker) => b.brokers.includes(broker))
+  );
 }
 
 function sourcesOf(
@@ -203,20 +215,25 @@ function destinationsOf(
   publicSchemas: readonly ResolvedPublicSchema[],
   look: LookUp,
 ): ResolvedDestination[] {
-  const destinations = new Map<string, ResolvedDestination & { consumers: ResolvedConsumer[] }>();
+  const destinations: (ResolvedDestination & { consumers: ResolvedConsumer[] })[] = [];
   for (const consumerSchema of manifest.consumerSchemas ?? []) {
     const dataStoreSlug = consumerSchema.config.destinationDataStoreSlug;
     const eventStore = look.eventStore(consumerSchema.sourceManifestSlug, manifest);
-    const identity = JSON.stringify([dataStoreSlug, eventStore]);
-    let destination = destinations.get(identity);
+    // One consumer group must not be joined by two members of one process that want different topics.
+    let destination = destinations.find(
+      (d) =>
+        d.dataStoreSlug === dataStoreSlug &&
+        (d.eventStore.topicPrefix ?? "") === (eventStore.topicPrefix ?? "") &&
+        isSameKafka(d.eventStore, eventStore),
+    );
     if (destination === undefined) {
       const connection = postgresConnection(manifest, dataStoreSlug, look.env);
       destination = { manifestSlug: manifest.slug, dataStoreSlug, connection, eventStore, consumers: [] };
-      destinations.set(identity, destination);
+      destinations.push(destination);
     }
     destination.consumers.push(resolveConsumer(consumerSchema, publicSchemas, eventStore));
   }
-  return [...destinations.values()];
+  return destinations;
 }
 
 function resolveConsumer(
