@@ -163,6 +163,7 @@ describe("what tables say is never older than the change", () => {
     expectEveryPositionOnce(records);
     expect(records).toHaveLength(600);
     const stale = records.filter(({ change, value }) => {
+      if (value === null) return true;
       const { id, n, m } = value as { id: number; n: number; m: number };
       return change?.startsWith("u") === true ? n !== 1 || m !== id + 1000 : m < id;
     });
