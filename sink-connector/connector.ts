@@ -80,7 +80,10 @@ class Sink implements SinkConnector {
       this.#unit(destination, plans[i] as DestinationPlan, metrics),
     );
     this.#state = "prepared";
-    signal.addEventListener("abort", () => this.#abort(), { once: true });
+    const drain = (): void => {
+      for (const unit of this.#units) unit.supervisor.drain();
+    };
+    signal.addEventListener("abort", drain, { once: true });
     const running = this.#units.map((unit) => unit.supervisor.run());
     this.#state = "started";
     void Promise.allSettled(running).then((results) => {
@@ -103,10 +106,6 @@ class Sink implements SinkConnector {
     return { connector: "sink", state: this.#state, units: this.#units.map((unit) => unit.state.status) };
   }
 
-  #abort(): void {
-    for (const unit of this.#units) unit.supervisor.abort();
-  }
-
   #unit(destination: ResolvedDestination, plan: DestinationPlan, metrics: SinkMetrics): Unit {
     const { url, auth } = destination.eventStore.schemaRegistry;
     const registry = createSchemaRegistry(auth === undefined ? { url } : { url, auth });
@@ -114,7 +113,7 @@ class Sink implements SinkConnector {
     const log = logger.child({ manifest: destination.manifestSlug, dataStore: destination.dataStoreSlug });
     const config = this.#config;
     const supervisor = new Supervisor(
-      (control) => new Session({ destination, plan, config, state, registry, logger: log, control }).run(),
+      (drain) => new Session({ destination, plan, config, state, registry, logger: log, drain }).run(),
       {
         onRetry: (error, delayMs) => {
           state.retrying(error);

@@ -12,7 +12,6 @@ import { EventDecoder } from "./decoder/event-decoder.ts";
 import { checkAgainstRegistry, type DestinationPlan } from "./destination-plan.ts";
 import { runPipeline } from "./pipeline.ts";
 import type { KafkaRecord, SinkEvent, TopicPartition } from "./ports.ts";
-import type { SessionControl } from "./supervisor.ts";
 import type { UnitState } from "./unit-state.ts";
 
 /** What a session is made from. */
@@ -23,7 +22,8 @@ export interface SessionOptions {
   readonly state: UnitState;
   readonly registry: SchemaRegistry;
   readonly logger: Logger;
-  readonly control: SessionControl;
+  /** Aborted when the session should finish the batch it has begun and resolve. */
+  readonly drain: AbortSignal;
 }
 
 /** One attempt at serving a destination: connects everything and works until drained or until something breaks. */
@@ -33,7 +33,7 @@ export class Session {
   readonly #postgres: PostgresDestination;
 
   constructor(options: SessionOptions) {
-    const { destination, plan, config, logger, control, state } = options;
+    const { destination, plan, config, logger, drain, state } = options;
     this.#options = options;
     this.#kafka = createKafka(destination.eventStore, { clientId: plan.group, logger });
     this.#postgres = new PostgresDestination(
@@ -46,15 +46,16 @@ export class Session {
         logger,
       },
       { onRetry: (error) => this.#trouble(error), onRecovery: () => state.recovered() },
-      control.abort,
+      // While stopping, a batch is finished but not tried again: the progress tells the next start where to go on.
+      drain,
     );
   }
 
   async run(): Promise<void> {
-    const { plan, state, control, config } = this.#options;
+    const { plan, state, drain, config } = this.#options;
     await using cleanup = new AsyncDisposableStack();
     cleanup.defer(() => this.#postgres.close());
-    const { parameters, mode } = await abortable(this.#postgres.open(), control.drain);
+    const { parameters, mode } = await abortable(this.#postgres.open(), drain);
     state.applyMode = mode;
     const deadLetters = this.#deadLetters();
     cleanup.defer(() => deadLetters.close());
@@ -66,22 +67,26 @@ export class Session {
       consumerOfStatement: plan.consumerOfStatement,
       describeKey: (event) => decoder.describeKey(event),
     });
-    while (!control.drain.aborted) {
-      const topics = await existingTopics(this.#kafka, plan.topics);
+    while (!drain.aborted) {
+      const topics = await abortable(existingTopics(this.#kafka, plan.topics), drain);
       state.missingTopics = plan.topics.filter((topic) => !topics.includes(topic));
-      if (topics.length > 0) await this.#serve(topics, decoder, applier);
-      else await delay(config.topicPollMs, control.drain).catch(() => {});
+      if (topics.length > 0) {
+        await this.#serve(topics, decoder, applier);
+        continue;
+      }
+      state.waiting();
+      await delay(config.topicPollMs, drain).catch(() => {});
     }
   }
 
   /** Reads topics until drained, until something breaks, or until one more topic exists. */
   async #serve(topics: readonly string[], decoder: EventDecoder, applier: Applier): Promise<void> {
-    const { state, control, destination, plan, registry } = this.#options;
+    const { state, drain, destination, plan, registry } = this.#options;
     await checkAgainstRegistry(destination, plan, registry);
     const consumer = this.#consumer(topics, decoder);
     const ended = new AbortController();
     const endFeed = (): void => consumer.feed.end();
-    control.drain.addEventListener("abort", endFeed, { once: true });
+    drain.addEventListener("abort", endFeed, { once: true });
     state.feed = consumer.feed;
     try {
       await consumer.start();
@@ -102,7 +107,7 @@ export class Session {
       });
     } finally {
       ended.abort();
-      control.drain.removeEventListener("abort", endFeed);
+      drain.removeEventListener("abort", endFeed);
       await consumer.stop();
       state.feed = undefined;
     }
@@ -165,13 +170,13 @@ export class Session {
   }
 
   #deadLetters(): KafkaDeadLetters {
-    const { destination, plan, state, control, logger } = this.#options;
+    const { destination, plan, state, drain, logger } = this.#options;
     return new KafkaDeadLetters({
       kafka: this.#kafka,
       group: plan.group,
       consumerNames: plan.consumers.map((consumer) => consumer.name),
       replicationFactor: destination.eventStore.replicationFactor,
-      signal: control.abort,
+      signal: drain,
       onRetry: (error) => this.#trouble(error),
       onSent: (letters) => {
         state.deadLettered(letters);

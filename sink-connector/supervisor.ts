@@ -1,14 +1,6 @@
 import { isRetryable } from "../shared/errors/error.ts";
 import { backoffDelayMs, delay } from "../shared/lifecycle/backoff.ts";
 
-/** How a session is told to end. */
-export interface SessionControl {
-  /** Aborted when the session should finish the batch it has begun and resolve. */
-  readonly drain: AbortSignal;
-  /** Aborted when the session must end at once. */
-  readonly abort: AbortSignal;
-}
-
 /** What the supervisor tells about failures. */
 export interface SupervisorListener {
   onRetry(error: unknown, delayMs: number): void;
@@ -20,13 +12,13 @@ const HEALTHY_MS = 30_000;
 
 /** Runs sessions of one destination, one after the other, until stopped or until one fails for good. */
 export class Supervisor {
-  readonly #session: (control: SessionControl) => Promise<void>;
+  readonly #session: (drain: AbortSignal) => Promise<void>;
   readonly #listener: SupervisorListener;
   readonly #drain = new AbortController();
-  readonly #abort = new AbortController();
   #done: Promise<void> | undefined;
 
-  constructor(session: (control: SessionControl) => Promise<void>, listener: SupervisorListener) {
+  /** A session finishes the batch it has begun and resolves when its signal is aborted. */
+  constructor(session: (drain: AbortSignal) => Promise<void>, listener: SupervisorListener) {
     this.#session = session;
     this.#listener = listener;
   }
@@ -37,23 +29,22 @@ export class Supervisor {
     return this.#done;
   }
 
-  /** Finishes the batch that is being applied. Never throws. */
-  async stop(): Promise<void> {
+  /** Has the session end; does not wait. */
+  drain(): void {
     this.#drain.abort(new DOMException("the sink stops", "AbortError"));
-    await this.#done?.catch(() => {});
   }
 
-  /** Ends at once: a batch that is being applied commits or not, and the progress tells which. */
-  abort(): void {
-    this.#drain.abort(new DOMException("the sink stops", "AbortError"));
-    this.#abort.abort(new DOMException("the sink is forced to stop", "AbortError"));
+  /** Has the session finish the batch that is being applied, and waits for it. Never throws. */
+  async stop(): Promise<void> {
+    this.drain();
+    await this.#done?.catch(() => {});
   }
 
   async #loop(): Promise<void> {
     for (let attempt = 1; !this.#drain.signal.aborted; attempt++) {
       const startedAtMs = Date.now();
       try {
-        await this.#session({ drain: this.#drain.signal, abort: this.#abort.signal });
+        await this.#session(this.#drain.signal);
         return;
       } catch (error) {
         if (!isRetryable(error)) {

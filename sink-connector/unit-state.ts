@@ -77,6 +77,12 @@ export class UnitState {
     this.role = "failed";
   }
 
+  /** None of its topics exists yet. */
+  waiting(): void {
+    this.#lastError = null;
+    this.role = "starting";
+  }
+
   /** It works again: an old error is history, not state. */
   recovered(): void {
     this.#lastError = null;

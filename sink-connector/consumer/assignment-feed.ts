@@ -1,4 +1,5 @@
 import { RejotError } from "../../shared/errors/error.ts";
+import type { Position } from "../../shared/kafka/position.ts";
 import {
   type EventFeed,
   type EventRun,
@@ -41,6 +42,8 @@ export interface FetchedBatch extends TopicPartition {
 /** A promise to take the records of a batch, if nothing has changed when they are decoded. */
 export interface Ticket {
   readonly records: readonly KafkaRecord[];
+  /** Position of the last of them, or of what came before. */
+  readonly position: Position | undefined;
   readonly nextOffset: number;
   readonly lastOffset: number;
   readonly place: FetchPosition;
@@ -109,7 +112,7 @@ export class AssignmentFeed implements EventFeed {
     place.highWatermark = Math.max(place.highWatermark, batch.highWatermark);
     if (!this.#follow(batch, place, place.offer(batch.fetchedOffset))) return undefined;
     return {
-      records: place.withoutRepeats(batch.records),
+      ...place.withoutRepeats(batch.records),
       nextOffset: place.nextOffset,
       lastOffset: batch.lastOffset,
       place,
@@ -120,7 +123,7 @@ export class AssignmentFeed implements EventFeed {
   put(ticket: Ticket, run: EventRun): void {
     const place = this.#assigned.get(partitionName(run))?.place;
     if (place !== ticket.place || place.nextOffset !== ticket.nextOffset) return;
-    place.nextOffset = run.endOffset;
+    place.advance(run.endOffset, ticket.position);
     this.#buffer.add(run);
     this.#wake();
   }

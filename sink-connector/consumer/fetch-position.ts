@@ -54,22 +54,34 @@ export class FetchPosition {
 
   /**
    * Leaves out what a publisher without transactions has repeated: records whose position is not above the last
-   * one. Throws CHANGE_HEADER_INVALID never: a record without a header counts as new.
+   * one. A record without a header counts as new. Changes nothing here: the batch may be read again.
    */
-  withoutRepeats(records: readonly KafkaRecord[]): readonly KafkaRecord[] {
+  withoutRepeats(records: readonly KafkaRecord[]): {
+    records: readonly KafkaRecord[];
+    position: Position | undefined;
+  } {
     const last = records.at(-1);
-    if (last === undefined) return records;
-    if (records.every((record) => record.transactional)) {
-      this.#position = later(this.#position, positionOf(last));
-      return records;
+    if (last === undefined || records.every((record) => record.transactional)) {
+      return {
+        records,
+        position: last === undefined ? this.#position : later(this.#position, positionOf(last)),
+      };
     }
-    return records.filter((record) => {
+    let seen = this.#position;
+    const fresh = records.filter((record) => {
       const position = positionOf(record);
-      const seen = this.#position;
-      this.#position = later(seen, position);
-      if (record.transactional || position === undefined || seen === undefined) return true;
-      return comparePositions(position, seen) > 0;
+      const before = seen;
+      seen = later(before, position);
+      if (record.transactional || position === undefined || before === undefined) return true;
+      return comparePositions(position, before) > 0;
     });
+    return { records: fresh, position: seen };
+  }
+
+  /** The batch is taken: the next one follows it. */
+  advance(nextOffset: number, position: Position | undefined): void {
+    this.nextOffset = nextOffset;
+    this.#position = position;
   }
 
   #sendBack(): FetchDecision {

@@ -1,0 +1,192 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import type { EventRun, FeedItem, KafkaRecord, PartitionBounds, SinkEvent } from "../ports.ts";
+import { AssignmentFeed, type FetchedBatch } from "./assignment-feed.ts";
+
+const LIMITS = { ahead: { maxRows: 4, maxBytes: 1_000 }, batchMaxRows: 3, batchMaxBytes: 1_000 };
+
+let actions: string[];
+let feed: AssignmentFeed;
+let items: AsyncIterator<FeedItem>;
+
+beforeEach(() => {
+  actions = [];
+  feed = new AssignmentFeed(LIMITS, {
+    pause: ({ partition }) => actions.push(`pause ${partition}`),
+    resumeAt: ({ partition }, offset) => actions.push(`resume ${partition} at ${offset}`),
+    bounds: async (partitions) =>
+      partitions.map((p): PartitionBounds => ({ ...p, firstOffset: 0, endOffset: 100 })),
+    report: (moves) => actions.push(`report ${moves.map((m) => m.partition).join()}`),
+  });
+  items = feed[Symbol.asyncIterator]();
+});
+
+const partition = (number: number) => ({ topic: "t", partition: number });
+const progress = (number: number, nextOffset: number) => ({
+  ...partition(number),
+  nextOffset,
+  position: null,
+});
+
+const fetched = (number: number, fetchedOffset: number, count: number): FetchedBatch => ({
+  ...partition(number),
+  fetchedOffset,
+  lastOffset: fetchedOffset + count - 1,
+  highWatermark: 100,
+  records: Array.from(
+    { length: count },
+    (_, i): KafkaRecord => ({
+      offset: fetchedOffset + i,
+      key: null,
+      value: null,
+      timestampMs: 0,
+      change: undefined,
+      transactional: true,
+    }),
+  ),
+});
+
+function deliver(batch: FetchedBatch): boolean {
+  const ticket = feed.offer(batch);
+  if (ticket === undefined) return false;
+  const events = ticket.records.map(
+    (record): SinkEvent => ({ ...partition(batch.partition), record, calls: [], failures: [] }),
+  );
+  feed.put(ticket, { ...partition(batch.partition), events, endOffset: ticket.lastOffset + 1, bytes: 1 });
+  return true;
+}
+
+async function next(): Promise<FeedItem> {
+  return (await items.next()).value as FeedItem;
+}
+
+async function nextOffsets(): Promise<unknown> {
+  const item = await next();
+  if (item.kind !== "events") throw new Error(`an item of kind ${item.kind}`);
+  return item.runs.map((run: EventRun) => [run.partition, run.events.map((e) => e.record.offset)]);
+}
+
+/** Assigns partitions and places them at offset 10. */
+async function begin(...numbers: number[]): Promise<void> {
+  feed.assign(numbers.map(partition));
+  const item = await next();
+  if (item.kind !== "assigned") throw new Error(`an item of kind ${item.kind}`);
+  feed.place(
+    item.generation,
+    item.partitions.map((p) => progress(p.partition, 10)),
+  );
+  actions = [];
+}
+
+describe("an assignment", () => {
+  test("is paused until the destination has said where it starts", async () => {
+    feed.assign([partition(0), partition(1)]);
+    expect(actions).toEqual(["pause 0", "pause 1"]);
+    expect(deliver(fetched(0, 0, 3))).toBe(false);
+    const item = await next();
+    expect(item).toMatchObject({ kind: "assigned", partitions: [{ partition: 0 }, { partition: 1 }] });
+    feed.place(item.kind === "assigned" ? item.generation : -1, [progress(0, 7), progress(1, 0)]);
+    expect(actions.slice(2)).toEqual(["resume 0 at 7", "resume 1 at 0"]);
+    deliver(fetched(0, 7, 1));
+    expect(await nextOffsets()).toEqual([[0, [7]]]);
+  });
+
+  test("that has changed in the meantime is not placed by an older answer", async () => {
+    feed.assign([partition(0)]);
+    const item = await next();
+    feed.assign([partition(0)]);
+    feed.place(item.kind === "assigned" ? item.generation : -1, [progress(0, 7)]);
+    expect(actions).toEqual(["pause 0", "pause 0"]);
+    expect(await next()).toMatchObject({ kind: "assigned" });
+  });
+
+  test("drops what was read ahead for the one before", async () => {
+    await begin(0);
+    deliver(fetched(0, 10, 2));
+    feed.assign([partition(0)]);
+    expect(await next()).toMatchObject({ kind: "assigned" });
+    expect(feed.overview().bufferedRows).toBe(0);
+  });
+
+  test("drops a batch that was being decoded for the one before", async () => {
+    await begin(0);
+    const ticket = feed.offer(fetched(0, 10, 2));
+    await begin(0);
+    if (ticket !== undefined) feed.put(ticket, { ...partition(0), events: [], endOffset: 12, bytes: 0 });
+    expect(feed.overview().partitions[0]?.fetchedOffset).toBe(10);
+  });
+});
+
+test("batches are merged up to the limit, and each partition stays in order", async () => {
+  await begin(0, 1);
+  deliver(fetched(0, 10, 2));
+  deliver(fetched(1, 10, 1));
+  deliver(fetched(0, 12, 1));
+  expect(await nextOffsets()).toEqual([
+    [0, [10, 11]],
+    [1, [10]],
+  ]);
+  expect(await nextOffsets()).toEqual([[0, [12]]]);
+});
+
+test("a batch from another place is not taken, and the consumer is sent back", async () => {
+  await begin(0);
+  expect(deliver(fetched(0, 15, 2))).toBe(false);
+  expect(deliver(fetched(0, 0, 2))).toBe(false);
+  expect(actions).toEqual(["resume 0 at 10", "resume 0 at 10"]);
+  expect(deliver(fetched(0, 10, 2))).toBe(true);
+});
+
+test("a consumer that never comes to the right place ends the feed with an error", async () => {
+  await begin(0);
+  for (let i = 0; i < 6; i++) deliver(fetched(0, 15, 1));
+  await expect(next()).rejects.toMatchObject({ code: "SINK_FEED_BROKEN", retryable: true });
+});
+
+test("displaced partitions are announced again; others keep what they have", async () => {
+  await begin(0, 1);
+  deliver(fetched(0, 10, 1));
+  deliver(fetched(1, 10, 1));
+  feed.displace([partition(0)]);
+  expect(actions).toEqual(["pause 0"]);
+  const item = await next();
+  expect(item).toMatchObject({ kind: "assigned", partitions: [{ partition: 0 }] });
+  feed.place(item.kind === "assigned" ? item.generation : -1, [progress(0, 5)]);
+  expect(await nextOffsets()).toEqual([[1, [10]]]);
+  expect(deliver(fetched(0, 5, 1))).toBe(true);
+});
+
+test("it is full at its limit, and there is room when something is taken", async () => {
+  await begin(0);
+  deliver(fetched(0, 10, 4));
+  expect(feed.isFull).toBe(true);
+  let room = false;
+  const waiting = feed.room().then(() => {
+    room = true;
+  });
+  await Promise.resolve();
+  expect(room).toBe(false);
+  await next();
+  await waiting;
+  expect(room).toBe(true);
+});
+
+test("it ends after what was handed out, and lets nobody wait for room", async () => {
+  await begin(0);
+  deliver(fetched(0, 10, 4));
+  const waiting = feed.room();
+  feed.end();
+  await waiting;
+  expect((await items.next()).done).toBe(true);
+});
+
+test("only partitions that are still assigned are reported", async () => {
+  await begin(0);
+  const move = (number: number) => ({
+    ...partition(number),
+    expectedOffset: 0,
+    nextOffset: 1,
+    position: null,
+  });
+  feed.report([move(0), move(7)]);
+  expect(actions).toEqual(["report 0"]);
+});
