@@ -57,8 +57,7 @@ export async function runSuite(options: SuiteOptions): Promise<Report> {
   const ground: Ground = { stack, directory: join(stack.directory, "bench") };
   await mkdir(ground.directory);
   const kafkaJars = await fetchPart("kafka", cacheDir, onProgress);
-  const jars = { kafka: kafkaJars, peers: peers.libs, plugins: peers.plugins };
-  const environment = await environmentOf(jars, java, await postgresVersion(ground));
+  const environment = await environmentOf({ kafka: kafkaJars, peers }, java, await postgresVersion(ground));
   const suite = new Suite(options, ground, [rejot(ground), debezium(ground, java, peers)]);
   for (const workload of options.workloads) await suite.runWorkload(workload);
   return { environment, rowBytes: suite.rowBytes, rounds: options.rounds, measurements: suite.measurements };

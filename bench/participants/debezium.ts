@@ -16,13 +16,20 @@ export function debezium(ground: Ground, java: string, peers: PeerFiles): Partic
       await registerAccountSchemas(worker.registryUrl, task.run);
       return startWorker({
         ...worker,
+        kind: "source",
         run: task.run,
         exactlyOnce: task.delivery === "exactly-once",
         connector: sourceConnector(ground, task),
       });
     },
     startSink: (task) =>
-      startWorker({ ...worker, run: task.run, exactlyOnce: false, connector: sinkConnector(ground, task) }),
+      startWorker({
+        ...worker,
+        kind: "sink",
+        run: task.run,
+        exactlyOnce: false,
+        connector: sinkConnector(ground, task),
+      }),
   };
 }
 

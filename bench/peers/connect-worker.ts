@@ -14,6 +14,7 @@ export interface WorkerTask {
   readonly directory: string;
   readonly java: string;
   readonly peers: PeerFiles;
+  readonly kind: "source" | "sink";
   readonly brokers: readonly string[];
   /** Base URL of the registry's Confluent API. */
   readonly registryUrl: string;
@@ -85,7 +86,7 @@ function workerProperties(task: WorkerTask, url: string): Record<string, string>
   return {
     "bootstrap.servers": task.brokers.join(","),
     "group.id": `connect_${task.run}`,
-    "plugin.path": task.peers.plugins,
+    "plugin.path": task.peers.plugins[task.kind],
     // Reads the plugins' service files instead of searching all classes, so that the worker is up sooner.
     "plugin.discovery": "service_load",
     listeners: url,

@@ -13,12 +13,12 @@ const PEERS: Download = {
 export interface PeerFiles {
   /** Jars of the Kafka Connect worker and of the Avro converter. */
   readonly libs: string;
-  /** A directory for each connector plugin. */
-  readonly plugins: string;
+  /** The plugin path of a worker that runs a source, and of one that runs a sink: each loads only what it needs. */
+  readonly plugins: { readonly source: string; readonly sink: string };
 }
 
 /** Makes sure that the peers' files are there. Throws errors whose code begins with STACK_. */
 export async function fetchPeers(cacheDir: string, onProgress: OnProgress): Promise<PeerFiles> {
   const libs = await fetchDownload(PEERS, cacheDir, onProgress);
-  return { libs, plugins: join(libs, "plugins") };
+  return { libs, plugins: { source: join(libs, "plugins/source"), sink: join(libs, "plugins/sink") } };
 }

@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import { availableParallelism, loadavg, platform, totalmem } from "node:os";
 import { promisify } from "node:util";
+import type { PeerFiles } from "../peers/downloads.ts";
 
 /** On what it was measured. Nothing in it names the machine. */
 export interface Environment {
@@ -18,8 +19,7 @@ export interface Environment {
 /** Directories of jars, whose names tell versions. */
 export interface JarDirectories {
   readonly kafka: string;
-  readonly peers: string;
-  readonly plugins: string;
+  readonly peers: PeerFiles;
 }
 
 /** Collects what there is to know about the machine and the versions. */
@@ -42,10 +42,13 @@ export async function environmentOf(
       Node: process.versions.node,
       Postgres: postgresVersion,
       "Apache Kafka": jarVersion(await readdir(jars.kafka), "kafka_2.13"),
-      "Kafka Connect": jarVersion(await readdir(jars.peers), "connect-runtime"),
-      "Debezium Postgres source": await pluginVersion(jars.plugins, "debezium-connector-postgres"),
-      "Debezium JDBC sink": await pluginVersion(jars.plugins, "debezium-connector-jdbc"),
-      "Apicurio converter": jarVersion(await readdir(jars.peers), "apicurio-registry-utils-converter"),
+      "Kafka Connect": jarVersion(await readdir(jars.peers.libs), "connect-runtime"),
+      "Debezium Postgres source": await pluginVersion(
+        jars.peers.plugins.source,
+        "debezium-connector-postgres",
+      ),
+      "Debezium JDBC sink": await pluginVersion(jars.peers.plugins.sink, "debezium-connector-jdbc"),
+      "Apicurio converter": jarVersion(await readdir(jars.peers.libs), "apicurio-registry-utils-converter"),
       Java: /version "([^"]+)"/.exec(stderr)?.[1] ?? "unknown",
     },
   };
