@@ -158,6 +158,29 @@ test("a sink that is killed is replaced by another within 10 seconds, and nothin
   expect(Date.now() - killedAtMs).toBeLessThan(10_000);
 }, 120_000);
 
+test("a sink that hangs until it is replaced, then wakes, applies nothing a second time", async () => {
+  await using fixture = await sinkFixture(ADDING);
+  const steps = new Steps();
+  const env = { REJOT_SINK_LOG_LEVEL: "warn", REJOT_SINK_MAX_ROWS: "20" };
+  await using sleeper = await spawnConnector("sink", [fixture.manifestPath], { env });
+  await sleeper.waitForReady();
+  await fixture.publish("step", steps.next(4_000));
+  await waitFor(async () => (await applied(fixture)) > 100, {
+    describe: "the sleeper to work",
+    intervalMs: 5,
+  });
+  sleeper.signal("SIGSTOP");
+  const asleepAt = await applied(fixture);
+  await using other = await spawnConnector("sink", [fixture.manifestPath], { env });
+  await waitFor(async () => (await applied(fixture)) > asleepAt + 100, {
+    describe: () => `the other to take over: ${other.logTail()}`,
+    timeoutMs: 60_000,
+  });
+  sleeper.signal("SIGCONT");
+  await fixture.publish("step", steps.next(500));
+  await expectEachOnce(fixture, steps, () => `${sleeper.logTail()}\n${other.logTail()}`);
+}, 180_000);
+
 test("each event is applied once when the destination is restored to an earlier state", async () => {
   await using fixture = await sinkFixture(ADDING);
   const steps = new Steps();
