@@ -33,6 +33,16 @@ export function debezium(ground: Ground, java: string, peers: PeerFiles): Partic
   };
 }
 
+/**
+ * A transaction every half second. Its default, one for every poll, was a third slower on this work; ours commits
+ * every batch.
+ */
+const EXACTLY_ONCE = {
+  "exactly.once.support": "required",
+  "transaction.boundary": "interval",
+  "transaction.boundary.interval.ms": "500",
+};
+
 /** Streams only, from the slot as it is; one flat record a change, a tombstone for a delete, as ours writes. */
 function sourceConnector({ stack }: Ground, task: SourceTask): Record<string, string> {
   const { host, port, user, password } = stack.postgres;
@@ -62,7 +72,7 @@ function sourceConnector({ stack }: Ground, task: SourceTask): Record<string, st
     "poll.interval.ms": "10",
     "producer.override.batch.size": "262144",
     "producer.override.linger.ms": "5",
-    ...(task.delivery === "exactly-once" ? { "exactly.once.support": "required" } : {}),
+    ...(task.delivery === "exactly-once" ? EXACTLY_ONCE : {}),
   };
 }
 
