@@ -5,7 +5,7 @@ import { TransactionAssembler } from "./assembler.ts";
 import { BatchBuffer } from "./batch-buffer.ts";
 
 const RELATION: Relation = { oid: 1, schema: "public", name: "t", replicaIdentity: "d", columns: [] };
-const LIMITS = { maxRows: 10, maxBytes: 10_000, maxBufferedBytes: 10_000 };
+const LIMITS = { maxRows: 10, maxBytes: 100_000, maxBufferedBytes: 100_000 };
 
 function bufferOf(limits = LIMITS): BatchBuffer {
   return new BatchBuffer(new TransactionAssembler(limits, "stop"), limits);
@@ -56,7 +56,7 @@ describe("BatchBuffer", () => {
   });
 
   test("a batch closes above its bytes", async () => {
-    const buffer = bufferOf({ ...LIMITS, maxBytes: 200 });
+    const buffer = bufferOf({ ...LIMITS, maxBytes: 600 });
     put(buffer, 10n, 2, 80);
     put(buffer, 20n, 2, 80);
     expect(await next(buffer.batches())).toBe("10:2");
@@ -86,7 +86,7 @@ describe("BatchBuffer", () => {
   });
 
   test("it is full above its limit, and tells when there is room again", async () => {
-    const buffer = bufferOf({ ...LIMITS, maxBufferedBytes: 300 });
+    const buffer = bufferOf({ ...LIMITS, maxBufferedBytes: 3_600 });
     let rooms = 0;
     buffer.onRoom(() => rooms++);
     for (const lsn of [10n, 20n, 30n]) put(buffer, lsn, 8, 10);
@@ -115,8 +115,14 @@ describe("BatchBuffer", () => {
     expect(buffer.oldestWaitingMs).toBeUndefined();
   });
 
+  test("small rows count with what their objects take", () => {
+    const buffer = bufferOf({ maxRows: 1_000, maxBytes: 1_000_000, maxBufferedBytes: 100_000 });
+    put(buffer, 10n, 999, 10);
+    expect(buffer.full).toBe(true);
+  });
+
   test("one piece above the limit makes room when it is taken", async () => {
-    const buffer = bufferOf({ ...LIMITS, maxBytes: 100_000, maxBufferedBytes: 300 });
+    const buffer = bufferOf({ ...LIMITS, maxBufferedBytes: 300 });
     let rooms = 0;
     buffer.onRoom(() => rooms++);
     put(buffer, 10n, 1, 50_000);
