@@ -40,6 +40,7 @@ import {
   identifySystem,
   loadPublishedTables,
   readSlot,
+  readWalEnd,
   type SystemIdentity,
 } from "./setup/postgres-setup.ts";
 import { startingPoint } from "./setup/starting-point.ts";
@@ -51,6 +52,9 @@ import { relationOf, TablePlans } from "./transformer/table-plans.ts";
 import { UnitState } from "./unit-state.ts";
 
 const logger = createLogger("source");
+
+/** A consumer that is behind for longer may miss deletions; Kafka's own default is a day. */
+const TOMBSTONE_RETENTION_MS = 7 * 24 * 3_600_000;
 
 /** What a source connector is made from. */
 export interface SourceOptions {
@@ -205,7 +209,6 @@ class Session {
     await this.#resume(client, watcher, stream, publisher, system);
     this.#startHeartbeat(cleanup, client);
     state.role = "active";
-    state.recovered();
     state.oldestWaitingMs = () => this.#buffer.oldestWaitingMs;
     this.#options.settled();
     this.#options.log.info({ position: state.status.position }, "publishing");
@@ -268,7 +271,7 @@ class Session {
           topic,
           partitions: eventStore.partitions ?? 6,
           replicationFactor,
-          config: compact,
+          config: { ...compact, "delete.retention.ms": String(TOMBSTONE_RETENTION_MS) },
         })),
       ]);
       return await partitionCounts(
@@ -372,11 +375,11 @@ class Session {
       await watcher.refresh();
       if (watcher.progress !== undefined) state.resumed(watcher.progress);
       if (watcher.silentMs > config.takeoverMs) {
-        this.#options.log.warn(
-          { silentMs: watcher.silentMs },
-          "the active source is silent: ending its connection",
-        );
-        await endSlotHolder(client, slotName);
+        const ended = await endSlotHolder(client, slotName, this.#applicationName);
+        if (ended) {
+          const { silentMs } = watcher;
+          this.#options.log.warn({ silentMs }, "the active source was silent: ended its connection");
+        }
       }
       await delay(config.standbyPollMs, control.drain).catch(() => {});
     }
@@ -426,6 +429,7 @@ class Session {
     const start = startingPoint({
       progress: watcher.progress,
       slotConfirmedLsn: slot.confirmedLsn,
+      walEndLsn: await readWalEnd(client),
       ...system,
     });
     const progress = { ...start, commitTimeMs: watcher.progress?.commitTimeMs ?? Date.now() };
@@ -448,9 +452,7 @@ class Session {
         lastPosition = position;
         return idle;
       },
-      onLagBytes: (bytes) => {
-        state.lagBytes = bytes;
-      },
+      onLagBytes: (bytes) => state.measured(bytes),
       onFailure: (error) => this.#buffer.fail(error),
     });
   }

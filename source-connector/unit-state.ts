@@ -42,7 +42,11 @@ export class UnitState {
     );
     this.#metrics.events.inc(this.#labels, events);
     this.#metrics.batches.inc(this.#labels);
-    if (progress !== null) this.resumed(progress);
+    if (progress !== null) {
+      this.resumed(progress);
+      // Only what is published shows that the trouble is over: a session that starts may fail at the same place.
+      this.recovered();
+    }
     const last = batch.at(-1);
     if (last !== undefined)
       this.#metrics.latency.observe(this.#labels, (Date.now() - last.commitTimeMs) / 1000);
@@ -54,9 +58,11 @@ export class UnitState {
     this.#metrics.lsn.set(this.#labels, Number(progress.commitLsn));
   }
 
-  set lagBytes(bytes: number) {
-    this.#lagBytes = bytes;
-    this.#metrics.lagBytes.set(this.#labels, bytes);
+  /** Notes how much WAL the slot holds back, and how old the oldest change is that is not through. */
+  measured(lagBytes: number): void {
+    this.#lagBytes = lagBytes;
+    this.#metrics.lagBytes.set(this.#labels, lagBytes);
+    this.#metrics.lag.set(this.#labels, (this.status.lagMs ?? 0) / 1000);
   }
 
   failed(error: unknown): void {
@@ -108,6 +114,7 @@ function defineMetrics(metrics: Metrics) {
     failures: metrics.counter("failures_total", "Times the pipeline ended with an error", LABELS),
     lsn: metrics.gauge("published_lsn", "Commit LSN up to which the topics are complete", LABELS),
     lagBytes: metrics.gauge("slot_lag_bytes", "WAL that the slot holds back", LABELS),
+    lag: metrics.gauge("lag_seconds", "Age of the oldest change that is read but not published", LABELS),
     latency: metrics.histogram(
       "publish_latency_seconds",
       "From the commit at the source until the batch is durable",

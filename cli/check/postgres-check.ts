@@ -5,7 +5,6 @@ import { type Diagnostic, diagnostic, diagnosticOfError } from "../../shared/man
 import { displayPath, type LoadedManifest } from "../../shared/manifest/load.ts";
 import type { ConsumerSchema, Transformation } from "../../shared/manifest/schema.ts";
 import type { ResolvedPublicSchema } from "../../shared/manifest/workspace.ts";
-import { selectShape } from "../../shared/postgres/sql/select-shape.ts";
 import { parseTemplate } from "../../shared/postgres/sql/template.ts";
 import type { TableInfo } from "../../shared/postgres/table-info.ts";
 import { loadTypeCatalog, type TypeCatalog } from "../../shared/postgres/type-catalog.ts";
@@ -75,7 +74,7 @@ async function checkTransformation(
     const columns = await typedColumns(table as TableInfo, catalog);
     const input = { client, publicSchema: own.schema, transformation, table: table as TableInfo, columns };
     const plan = await planTransformation(input);
-    return [...(await checkOutput(plan, own, catalog, place)), await readMode(plan, transformation, place)];
+    return [...(await checkOutput(plan, own, catalog, place)), readMode(plan, place)];
   } catch (error) {
     return [diagnosticOfError(error, place)];
   }
@@ -111,16 +110,10 @@ async function checkOutput(
   }
 }
 
-async function readMode(
-  plan: TransformationPlan,
-  { sql }: Transformation,
-  place: string,
-): Promise<Diagnostic> {
-  const { tables } = selectShape(await parseTemplate(sql));
-  const image = plan.tableReason === null || tables.length === 0;
-  return image
-    ? diagnostic("TRANSFORMATION_READS_ROW_IMAGE", "info", place, "every state of a row is seen")
-    : diagnostic("TRANSFORMATION_READS_TABLE", "info", place, plan.tableReason ?? "");
+function readMode({ reads, tableReason }: TransformationPlan, place: string): Diagnostic {
+  return reads === "table"
+    ? diagnostic("TRANSFORMATION_READS_TABLE", "info", place, tableReason ?? "")
+    : diagnostic("TRANSFORMATION_READS_ROW_IMAGE", "info", place, "every state of a row is seen");
 }
 
 async function checkConsumer(client: Client, consumer: ConsumerSchema, file: string): Promise<Diagnostic[]> {

@@ -534,6 +534,14 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  KAFKA_TRANSACTION_EXPIRED: {
+    title: "The brokers ended a Kafka transaction that took too long",
+    cause:
+      "A transaction of the source is so large, or publishing so slow, that it was not through within the timeout.",
+    hint: "Raise REJOT_SOURCE_TRANSACTION_TIMEOUT_MS, and transaction.max.timeout.ms of the brokers if it is lower.",
+    retryable: true,
+    exitCode: 1,
+  },
   KAFKA_TRANSACTION_TIMEOUT: {
     title: "The brokers do not allow Kafka transactions as long as asked for",
     cause: "transaction.max.timeout.ms of the brokers is below the source's transaction timeout.",

@@ -64,6 +64,7 @@ export class KafkaPublisher implements Publisher {
   #transaction: Transaction | undefined;
   #ends: Record<string, Record<string, string>> = {};
   #failed = false;
+  #begunAtMs = 0;
 
   private constructor(options: PublisherOptions) {
     this.#options = options;
@@ -111,8 +112,17 @@ export class KafkaPublisher implements Publisher {
       if (progress !== null) await this.#finish(progress);
     } catch (cause) {
       this.#failed = true;
-      throw kafkaError(cause, "publishing");
+      throw this.#expired(kafkaError(cause, "publishing"));
     }
+  }
+
+  /** Brokers answer a transaction that took too long in the same way as one that was fenced. */
+  #expired(error: RejotError): RejotError {
+    const openMs = Date.now() - this.#begunAtMs;
+    const { transactionTimeoutMs } = this.#options;
+    if (error.code !== "KAFKA_FENCED" || this.#begunAtMs === 0 || openMs < transactionTimeoutMs) return error;
+    const detail = `it was open for ${openMs} ms, allowed are ${transactionTimeoutMs} ms`;
+    return new RejotError("KAFKA_TRANSACTION_EXPIRED", { detail, cause: error.cause });
   }
 
   /** Aborts what is open, if the broker can still be reached, and disconnects. Never throws. */
@@ -168,7 +178,10 @@ export class KafkaPublisher implements Publisher {
 
   async #sender(): Promise<Pick<Producer, "sendBatch" | "send">> {
     if (this.#options.delivery === "at-least-once") return this.#producer;
-    this.#transaction ??= await this.#producer.transaction();
+    if (this.#transaction === undefined) {
+      this.#transaction = await this.#producer.transaction();
+      this.#begunAtMs = Date.now();
+    }
     return this.#transaction;
   }
 

@@ -162,10 +162,26 @@ export async function createSlot(client: Client, slotName: string): Promise<void
   }
 }
 
-/** Ends the connection that holds the slot: its process has given no sign of life for too long. */
-export async function endSlotHolder(client: Client, slotName: string): Promise<void> {
-  await client.query(
-    "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active_pid IS NOT NULL",
-    [slotName],
+/** Where the server's WAL ends: nothing that was ever committed there lies behind it. */
+export async function readWalEnd(client: Client): Promise<Lsn> {
+  const result = await client.query<{ lsn: string }>("SELECT pg_current_wal_flush_lsn() AS lsn");
+  return parseLsn(result.rows[0]?.lsn ?? "");
+}
+
+/**
+ * Ends the connection that holds the slot, if it is another source's of the same data store: that one has given no
+ * sign of life for too long. Any other program that reads the slot is left alone. Tells whether one was ended.
+ */
+export async function endSlotHolder(
+  client: Client,
+  slotName: string,
+  applicationName: string,
+): Promise<boolean> {
+  const result = await client.query(
+    `SELECT pg_terminate_backend(s.active_pid)
+       FROM pg_replication_slots s JOIN pg_stat_activity a ON a.pid = s.active_pid
+      WHERE s.slot_name = $1 AND a.application_name = left($2, 63)`,
+    [slotName, applicationName],
   );
+  return (result.rowCount ?? 0) > 0;
 }

@@ -19,6 +19,7 @@ function known(slot: string, progress?: Partial<ProgressRecord>) {
   return {
     progress: progress === undefined ? undefined : record,
     slotConfirmedLsn: lsn(slot),
+    walEndLsn: lsn("9/0"),
     systemIdentifier: "7",
     timeline: 2,
   };
@@ -31,6 +32,13 @@ describe("startingPoint", () => {
       endLsn: lsn("1/10"),
       fresh: false,
     });
+  });
+
+  test("a server whose WAL ends before what was published was set back: its LSNs come a second time", () => {
+    expect(() => startingPoint({ ...known("0/FFFFFF00", {}), walEndLsn: lsn("1/8") })).toThrow(
+      expect.objectContaining({ code: "SOURCE_REPLACED" }),
+    );
+    expect(startingPoint({ ...known("0/FFFFFF00", {}), walEndLsn: lsn("1/10") }).fresh).toBe(false);
   });
 
   test("a slot exactly at the end of the last one misses nothing", () => {

@@ -7,6 +7,8 @@ export interface Known {
   readonly progress: ProgressRecord | undefined;
   /** Where the server would begin to stream. */
   readonly slotConfirmedLsn: Lsn;
+  /** Where the server's WAL ends now. */
+  readonly walEndLsn: Lsn;
   readonly systemIdentifier: string;
   readonly timeline: number;
 }
@@ -37,6 +39,11 @@ export function startingPoint(known: Known): StartingPoint {
   if (known.timeline < progress.timeline) {
     throw new RejotError("SOURCE_REPLACED", {
       detail: `timeline ${known.timeline} after timeline ${progress.timeline}`,
+    });
+  }
+  if (known.walEndLsn < progress.endLsn) {
+    throw new RejotError("SOURCE_REPLACED", {
+      detail: `the server's WAL ends at ${formatLsn(known.walEndLsn)}, published is up to ${formatLsn(progress.endLsn)}: it was set back to an earlier state`,
     });
   }
   if (slotConfirmedLsn > progress.endLsn) {

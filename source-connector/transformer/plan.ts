@@ -1,6 +1,7 @@
 import { RejotError } from "../../shared/errors/error.ts";
 import type { PublicSchema, Transformation } from "../../shared/manifest/schema.ts";
 import type { PostgresClient } from "../../shared/postgres/client.ts";
+import { selectShape } from "../../shared/postgres/sql/select-shape.ts";
 import { parseTemplate, type SqlTemplate } from "../../shared/postgres/sql/template.ts";
 import { beforeColumns, quoteIdentifier, type TableInfo } from "../../shared/postgres/table-info.ts";
 import type { ResultColumns } from "../ports.ts";
@@ -24,6 +25,8 @@ export interface TransformationPlan {
   readonly emit: "upsert" | "tombstone";
   /** Reads the changed row from the WAL; null where that is not allowed, with the reason. */
   readonly rowImage: BatchStatement | null;
+  /** The changed row from the WAL, the table, or no table at all: the placeholders say it all. */
+  readonly reads: "row image" | "table" | "placeholders";
   /** Why the table is read instead. */
   readonly tableReason: string | null;
   /** Reads the table; also used where a TOAST value is missing from the row image. */
@@ -69,12 +72,18 @@ export async function planTransformation(input: PlanInput): Promise<Transformati
       operation: transformation.operation,
       emit,
       rowImage: typeof image === "string" ? null : image,
+      reads: readsOf(template, reason),
       tableReason: reason,
       table: tableStatement,
     };
   } catch (error) {
     throw located(error, input);
   }
+}
+
+function readsOf(template: SqlTemplate, tableReason: string | null): TransformationPlan["reads"] {
+  if (selectShape(template).tables.length === 0) return "placeholders";
+  return tableReason === null ? "row image" : "table";
 }
 
 /** A delete knows of the row only what the replica identity keeps. */

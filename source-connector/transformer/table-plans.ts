@@ -80,7 +80,7 @@ export class TablePlans {
         schema: plan.schemaName,
         table: `${schema}.${name}`,
         operation: plan.operation,
-        reads: plan.tableReason === null ? "row image" : `table: ${plan.tableReason}`,
+        reads: plan.reads === "table" ? `table: ${plan.tableReason}` : plan.reads,
       }));
     });
   }
