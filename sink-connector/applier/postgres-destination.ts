@@ -23,6 +23,9 @@ export interface TroubleListener {
 /** Errors after which the connection is as good as before. */
 const CONNECTION_KEPT = new Set(["40001", "40P01", "55P03", "57014"]);
 
+/** Many events that fail one after the other must not cost a connection each. */
+const TYPES_VALID_MS = 2_000;
+
 /** The port over sessions: connects again when a connection is lost, and repeats what was not answered. */
 export class PostgresDestination implements Destination {
   readonly #options: SessionOptions;
@@ -30,6 +33,7 @@ export class PostgresDestination implements Destination {
   readonly #signal: AbortSignal;
   #session: PostgresSession | undefined;
   #fingerprint: string | undefined;
+  #typedAtMs = 0;
 
   constructor(options: SessionOptions, listener: TroubleListener, signal: AbortSignal) {
     this.#options = options;
@@ -50,13 +54,28 @@ export class PostgresDestination implements Destination {
    * A batch whose outcome is unknown is simply written again: if it was committed, its progress has moved and the
    * answer is "stale".
    */
-  write(batch: EventBatch): Promise<WriteOutcome> {
-    return this.#attempt((session) => session.write(batch));
+  async write(batch: EventBatch): Promise<WriteOutcome> {
+    try {
+      return await this.#attempt((session) => session.write(batch));
+    } catch (error) {
+      if (error instanceof CallFailed) await this.#checkTypes();
+      throw error;
+    }
   }
 
   async close(): Promise<void> {
     await this.#session?.close();
     this.#session = undefined;
+  }
+
+  /**
+   * A session types its parameters when it begins. Before an event is blamed for a value that does not fit, a new
+   * session tells whether the tables have changed since. Throws SINK_DESTINATION_CHANGED if they have.
+   */
+  async #checkTypes(): Promise<void> {
+    if (Date.now() - this.#typedAtMs < TYPES_VALID_MS) return;
+    await this.close();
+    await this.open();
   }
 
   async #attempt<T>(work: (session: PostgresSession) => Promise<T>): Promise<T> {
@@ -91,6 +110,7 @@ export class PostgresDestination implements Destination {
       throw new RejotError("SINK_DESTINATION_CHANGED", { detail: this.#server });
     }
     this.#fingerprint = session.fingerprint;
+    this.#typedAtMs = Date.now();
     this.#session = session;
     return session;
   }

@@ -19,8 +19,11 @@ export interface DeadLetterOptions {
   readonly onSent: (letters: readonly DeadLetter[]) => void;
 }
 
-/** Dead letters wait for people, so they are kept until somebody deletes them. */
-const TOPIC_CONFIG = { "cleanup.policy": "delete", "retention.ms": "-1" };
+/**
+ * Dead letters wait for people, so they are kept until somebody deletes them. Their headers make them larger than
+ * the events they stand for, which the topic must take too.
+ */
+const TOPIC_CONFIG = { "cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": "16777216" };
 const ALL_IN_SYNC = -1;
 
 /** Dead letters in `<topic>.dlq.<group>`. A letter may be there twice after a crash, never less than once. */

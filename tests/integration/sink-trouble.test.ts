@@ -76,6 +76,25 @@ test("a lock held at the destination is waited out and shows as a retry", async 
   expect(sink.unit().role).toBe("active");
 });
 
+test("a column that is widened while the sink runs is noticed before an event is blamed", async () => {
+  await using fixture = await fixtureOf({}, { sql: "CREATE TABLE item (id int, label text)" });
+  await using sink = await startSink(fixture.manifestPath);
+  await fixture.publish("item", [item(1)]);
+  await sink.eventually(async () => (await count(fixture)) === 1, "the first event");
+  const { database } = fixture;
+  const typedAt =
+    "SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE '%sink%'";
+  await sink.eventually(
+    async () =>
+      (await database.query(`${typedAt} AND backend_start < now() - interval '2.5 s'`)).length === 1,
+    "the session to be old enough to be doubted",
+  );
+  await database.query("ALTER TABLE item ALTER id TYPE bigint");
+  await fixture.publish("item", [item(5_000_000_000)]);
+  await sink.eventually(async () => (await count(fixture)) === 2, "the large number");
+  expect(sink.unit().role).toBe("active");
+});
+
 test("without the TEMPORARY right events are applied one by one", async () => {
   await using fixture = await fixtureOf({}, plainRole("GRANT CREATE ON DATABASE %d TO %r;"));
   await fixture.publish("item", [item(1), item(2), { key: { id: 1 }, value: null }]);
