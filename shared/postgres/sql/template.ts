@@ -1,5 +1,10 @@
+import { setFlagsFromString } from "node:v8";
 import { parse, type ScanToken, scan } from "libpg-query";
 import { RejotError } from "../../errors/error.ts";
+
+// Optimizing Postgres's parser (WebAssembly, compiled at its first use) takes 600 MB and a second of CPU at every
+// start, for a handful of statements: V8's first compiler is enough.
+for (const flag of ["--no-wasm-tier-up", "--no-wasm-dynamic-tiering"]) setFlagsFromString(flag);
 
 /** A node of Postgres's parse tree, as libpg-query gives it: one key, the node's kind, and its fields. */
 export type Node = { readonly [kind: string]: unknown };
