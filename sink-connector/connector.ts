@@ -1,6 +1,7 @@
 import { describeError, RejotError } from "../shared/errors/error.ts";
 import type { ConnectorState, ConnectorStatus } from "../shared/http/status.ts";
 import type { Service } from "../shared/lifecycle/service.ts";
+import { Supervisor } from "../shared/lifecycle/supervisor.ts";
 import type { ResolvedDestination, Workspace } from "../shared/manifest/workspace.ts";
 import { createLogger } from "../shared/observability/logger.ts";
 import { createMetrics, type Metrics } from "../shared/observability/metrics.ts";
@@ -8,7 +9,6 @@ import { createSchemaRegistry } from "../shared/registry/schema-registry.ts";
 import type { SinkConfig } from "./config.ts";
 import { type DestinationPlan, planDestination } from "./destination-plan.ts";
 import { Session } from "./session.ts";
-import { Supervisor } from "./supervisor.ts";
 import { defineSinkMetrics, type SinkMetrics, UnitState } from "./unit-state.ts";
 
 const logger = createLogger("sink");
@@ -113,7 +113,7 @@ class Sink implements SinkConnector {
     const log = logger.child({ manifest: destination.manifestSlug, dataStore: destination.dataStoreSlug });
     const config = this.#config;
     const supervisor = new Supervisor(
-      (drain) => new Session({ destination, plan, config, state, registry, logger: log, drain }).run(),
+      ({ drain }) => new Session({ destination, plan, config, state, registry, logger: log, drain }).run(),
       {
         onRetry: (error, delayMs) => {
           state.retrying(error);

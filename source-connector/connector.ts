@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { RejotError } from "../shared/errors/error.ts";
+import { describeError, RejotError } from "../shared/errors/error.ts";
 import type { ConnectorState, ConnectorStatus } from "../shared/http/status.ts";
 import {
   createKafka,
@@ -11,6 +11,7 @@ import {
 import { progressTopic, transactionalId } from "../shared/kafka/naming.ts";
 import { delay } from "../shared/lifecycle/backoff.ts";
 import type { Service } from "../shared/lifecycle/service.ts";
+import { type SessionControl, Supervisor } from "../shared/lifecycle/supervisor.ts";
 import type { ResolvedSource, Workspace } from "../shared/manifest/workspace.ts";
 import { createLogger } from "../shared/observability/logger.ts";
 import { createMetrics, type Metrics } from "../shared/observability/metrics.ts";
@@ -44,7 +45,6 @@ import {
   type SystemIdentity,
 } from "./setup/postgres-setup.ts";
 import { startingPoint } from "./setup/starting-point.ts";
-import { type SessionControl, Supervisor } from "./supervisor.ts";
 import { TransactionAssembler } from "./transaction-assembler/assembler.ts";
 import { BatchBuffer } from "./transaction-assembler/batch-buffer.ts";
 import { PostgresTransformer } from "./transformer/postgres-transformer.ts";
@@ -86,14 +86,15 @@ export function createSource(options: SourceOptions): SourceConnector {
       };
       signal.addEventListener("abort", abort, { once: true });
       state = "prepared";
-      await Promise.all(units.map((unit) => unit.supervisor.start()));
-      state = "started";
+      const running = units.map((unit) => unit.run());
       // One data store's failure does not hold up the others; the process ends when none is left.
-      void Promise.allSettled(units.map((unit) => unit.supervisor.done)).then((results) => {
+      void Promise.allSettled(running.map(({ ended }) => ended)).then((results) => {
         const failed = results.find((result) => result.status === "rejected");
         if (failed !== undefined) done.reject(failed.reason);
         else done.resolve();
       });
+      await Promise.all(running.map(({ settled }) => settled));
+      state = "started";
     },
     async stop() {
       state = "stopped";
@@ -107,27 +108,41 @@ export function createSource(options: SourceOptions): SourceConnector {
 interface Unit {
   readonly state: UnitState;
   readonly supervisor: Supervisor;
+  /**
+   * `settled` resolves when the first session is active, stands by, or is tried again, and rejects when it failed for
+   * good; `ended` settles with the supervisor.
+   */
+  run(): { readonly settled: Promise<void>; readonly ended: Promise<void> };
 }
 
 function createUnit(source: ResolvedSource, config: SourceConfig, metrics: Metrics): Unit {
   const state = new UnitState(source, metrics);
   const instance = randomUUID();
   const log = logger.child({ manifest: source.manifestSlug, dataStore: source.dataStoreSlug });
-  const supervisor: Supervisor = new Supervisor(
-    (control) =>
-      new Session({
-        source,
-        config,
-        state,
-        instance,
-        log,
-        control,
-        settled: () => supervisor.settled(),
-      }).run(),
-    state,
-    log,
+  const first = Promise.withResolvers<void>();
+  const settled = () => first.resolve();
+  const supervisor = new Supervisor(
+    (control) => new Session({ source, config, state, instance, log, control, settled }).run(),
+    {
+      onRetry: (error, delayMs) => {
+        state.failed(error);
+        state.role = "retrying";
+        settled();
+        log.warn({ err: error, delayMs: Math.round(delayMs) }, "the pipeline ended and starts again");
+      },
+      onFailed: (error) => {
+        state.failed(error);
+        state.role = "failed";
+        log.error({ err: error }, describeError(error));
+      },
+    },
   );
-  return { state, supervisor };
+  const run = () => {
+    const ended = supervisor.run();
+    ended.then(settled, first.reject);
+    return { settled: first.promise, ended };
+  };
+  return { state, supervisor, run };
 }
 
 interface SessionOptions {
@@ -198,7 +213,7 @@ class Session {
     const { transformer, encoder } = await this.#prepareTransformations(cleanup, tables);
     await ensurePublication(client, source.config, tables);
     await this.#ensureSlot(client);
-    const watcher = await ProgressWatcher.start(this.#kafka, this.#progressTopic, control.signal);
+    const watcher = await ProgressWatcher.start(this.#kafka, this.#progressTopic, control.abort);
     cleanup.defer(() => watcher.stop());
 
     const stream = await this.#acquireSlot(client, watcher, tables);
@@ -214,7 +229,7 @@ class Session {
     this.#options.log.info({ position: state.status.position }, "publishing");
 
     control.drain.addEventListener("abort", () => this.#buffer.end(), { once: true });
-    control.signal.addEventListener("abort", () => this.#buffer.fail(control.signal.reason), { once: true });
+    control.abort.addEventListener("abort", () => this.#buffer.fail(control.abort.reason), { once: true });
     if (control.drain.aborted) this.#buffer.end();
     await runPipeline({
       source: this.#buffer,
@@ -314,7 +329,7 @@ class Session {
     }
     state.details = { ...state.details, transformations: plans.describe() };
     const keyFields = source.publicSchemas.map((publicSchema) => publicSchema.keyFields);
-    return { encoder, transformer: new PostgresTransformer(client, plans, keyFields, control.signal) };
+    return { encoder, transformer: new PostgresTransformer(client, plans, keyFields, control.abort) };
   }
 
   /** Creates the slot at the very first start only: later, a missing slot means missing changes. */

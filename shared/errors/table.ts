@@ -743,6 +743,13 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  SINK_EVENT_SET_ASIDE: {
+    title: "An event could not be applied and went to the dead letters",
+    cause: "The statement fails for this event's values, and the consumer schema says onError: \"dlq\".",
+    hint: "Look at the dead letter's headers; correct the data or the statement, and apply the event by hand if it is still wanted.",
+    retryable: false,
+    exitCode: 1,
+  },
   SINK_TOPIC_RECREATED: {
     title: "A topic ends before the place the destination has reached",
     cause: "The topic was deleted and created anew, or the destination belongs to another Kafka cluster.",

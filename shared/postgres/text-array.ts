@@ -16,3 +16,8 @@ export function textArrayLiteral(values: readonly (string | null)[]): string {
   }
   return `${literal}}`;
 }
+
+/** Writes a Postgres array literal of integers. */
+export function integerArrayLiteral(values: readonly number[]): string {
+  return `{${values.join(",")}}`;
+}

@@ -108,7 +108,9 @@ export class Applier implements EventApplier {
     const event = run?.events[0];
     if (run === undefined || event === undefined) throw cause;
     const failures = callIndexes.map((i) => this.#failureOf(event, i, cause));
-    const stopper = failures.find((f) => this.#policyOf(f).onError === "stop");
+    const stopper = isStatementsFault(cause)
+      ? failures[0]
+      : failures.find((f) => this.#policyOf(f).onError === "stop");
     if (stopper !== undefined) throw await this.#stopError(event, stopper);
     await this.#options.deadLetters.send(failures.map((failure) => ({ event, failure })));
     const calls = event.calls.filter((_, i) => !callIndexes.includes(i));
@@ -120,7 +122,9 @@ export class Applier implements EventApplier {
     const consumer = this.#options.consumerOfStatement[statement] ?? 0;
     const state = sqlState(cause);
     const detail = cause instanceof Error ? cause.message : String(cause);
-    const error = new RejotError("SINK_EVENT_FAILED", {
+    const code =
+      this.#policyOf({ consumer }).onError === "dlq" ? "SINK_EVENT_SET_ASIDE" : "SINK_EVENT_FAILED";
+    const error = new RejotError(code, {
       detail,
       cause,
       ...(state === undefined ? {} : { context: { sqlState: state } }),
@@ -135,8 +139,8 @@ export class Applier implements EventApplier {
     if (letters.length > 0) await this.#options.deadLetters.send(letters);
   }
 
-  #policyOf(failure: EventFailure): ConsumerPolicy {
-    return this.#options.consumers[failure.consumer] ?? { name: "?", onError: "stop" };
+  #policyOf({ consumer }: Pick<EventFailure, "consumer">): ConsumerPolicy {
+    return this.#options.consumers[consumer] ?? { name: "?", onError: "stop" };
   }
 
   async #stopError(event: SinkEvent, { consumer, error }: EventFailure): Promise<RejotError> {
@@ -145,16 +149,24 @@ export class Applier implements EventApplier {
     const { topic, partition, record } = event;
     const where = `topic ${topic}, partition ${partition}, offset ${record.offset}, key ${key}, consumer schema ${name}`;
     const sql = error.cause as { detail?: string; constraint?: string } | undefined;
-    const why =
-      error.code === "SINK_EVENT_FAILED" ? messageOf(error.cause) : `${error.code}: ${error.message}`;
+    const fromServer = error.code === "SINK_EVENT_FAILED" || error.code === "SINK_EVENT_SET_ASIDE";
+    const why = fromServer ? messageOf(error.cause) : `${error.code}: ${error.message}`;
     const detail = sql?.detail === undefined ? "" : ` (${sql.detail})`;
     return new RejotError("SINK_EVENT_FAILED", {
       detail: `${where}: ${why}${detail}`,
       ...(error.cause === undefined ? {} : { cause: error.cause }),
       context: { topic, partition, offset: record.offset, key, consumerSchema: name, ...error.context },
-      ...(error.code === "SINK_EVENT_FAILED" ? {} : { hint: error.hint }),
+      ...(fromServer ? {} : { hint: error.hint }),
     });
   }
+}
+
+/**
+ * A missing table, column, function or right fails every event alike: with "dlq" the whole topic would end up in the
+ * dead letters.
+ */
+function isStatementsFault(cause: unknown): boolean {
+  return sqlState(cause)?.startsWith("42") ?? false;
 }
 
 function messageOf(error: unknown): string {

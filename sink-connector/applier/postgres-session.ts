@@ -20,7 +20,7 @@ import {
 import { describeStatements, type StatementParameters } from "./postgres-parameters.ts";
 import { ensureProgressTable, readProgress } from "./postgres-progress.ts";
 import type { SinkStatement } from "./statements.ts";
-import { integerArrayLiteral, textArrayLiteral } from "./text-array.ts";
+import { integerArrayLiteral, textArrayLiteral } from "../../shared/postgres/text-array.ts";
 
 /** What a session with a destination is made from. */
 export interface SessionOptions {

@@ -102,7 +102,7 @@ test("dlq: poison events are set aside with their bytes and reasons, the rest go
     "rejot.dlq.group": fixture.group,
     "rejot.dlq.consumer-schema": "fixture/items",
     "rejot.dlq.operation": "upsert",
-    "rejot.dlq.error-code": "SINK_EVENT_FAILED",
+    "rejot.dlq.error-code": "SINK_EVENT_SET_ASIDE",
     "rejot.dlq.sql-state": "23514",
   });
   expect(letters[0]?.headers["rejot.dlq.error"]).toContain("positive");
@@ -128,4 +128,24 @@ test("dlq: an error that only the commit shows is narrowed to its event", async 
   const applied = await ids(fixture, "SELECT id FROM item ORDER BY id");
   expect(applied).toHaveLength(47);
   expect(applied).not.toContain(13);
+});
+
+test("dlq: what fails every event alike stops the destination and sets nothing aside", async () => {
+  await using fixture = await fixtureOf("dlq");
+  await using sink = await startSink(fixture.manifestPath);
+  await fixture.publish("item", [item(1, 1)]);
+  await sink.eventually(
+    async () => (await ids(fixture, "SELECT id FROM item")).length === 1,
+    "the first event",
+  );
+  await fixture.database.query("ALTER TABLE item RENAME TO renamed");
+  await fixture.publish("item", [item(2, 2), item(3, 3)]);
+  expect(describeError(await sink.failure())).toMatch(/offset [12].*"item" does not exist/s);
+  await fixture.database.query("ALTER TABLE renamed RENAME TO item");
+  await using again = await startSink(fixture.manifestPath);
+  await again.eventually(
+    async () => (await ids(fixture, "SELECT id FROM item ORDER BY id")).length === 3,
+    "the rest",
+  );
+  expect(await ids(fixture, "SELECT id FROM log ORDER BY seq")).toEqual([1, 2, 3]);
 });
