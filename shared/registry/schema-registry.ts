@@ -57,7 +57,11 @@ export function createSchemaRegistry(options: SchemaRegistryOptions): SchemaRegi
       const body = { schema: JSON.stringify(schema) };
       const existing = await request("POST", path, body);
       if (existing.status === 200) return idOf(existing, subject);
-      return idOf(await request("POST", `${path}/versions`, body), subject);
+      const registered = await request("POST", `${path}/versions`, body);
+      if (registered.status !== 409) return idOf(registered, subject);
+      // Apicurio says 409 also when another process has just registered the same schema.
+      const again = await request("POST", path, body);
+      return idOf(again.status === 200 ? again : registered, subject);
     },
 
     schemaById(id) {
@@ -87,10 +91,14 @@ async function ensureCompatibility(
   level: Compatibility,
 ): Promise<void> {
   const path = `/config/${encodeURIComponent(subject)}`;
-  const current = await request("GET", path);
-  if (current.status === 200 && field(current.body, "compatibilityLevel") === level) return;
+  const isSet = async (): Promise<boolean> => {
+    const current = await request("GET", path);
+    return current.status === 200 && field(current.body, "compatibilityLevel") === level;
+  };
+  if (await isSet()) return;
   const answer = await request("PUT", path, { compatibility: level });
-  if (answer.status !== 200) throw refused(answer, `compatibility of ${subject}`);
+  // Apicurio refuses with 409 when another process has just set it.
+  if (answer.status !== 200 && !(await isSet())) throw refused(answer, `compatibility of ${subject}`);
 }
 
 async function fetchSchema(request: RegistryRequest, id: number): Promise<AvroRecord> {
