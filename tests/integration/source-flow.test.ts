@@ -1,0 +1,132 @@
+import { describe, expect, test } from "vitest";
+import { parseLsn } from "../../shared/postgres/lsn.ts";
+import {
+  createSourceFixture,
+  expectEveryPositionOnce,
+  type SourceFixture,
+  type SourceOptions,
+  transformationsOf,
+} from "../support/source.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const ROWS: SourceOptions = {
+  sql: `CREATE TABLE rows (id bigint PRIMARY KEY, text text NOT NULL);
+        CREATE TABLE gate (open boolean NOT NULL); INSERT INTO gate VALUES (true);
+        CREATE TABLE unpublished (id bigint PRIMARY KEY, text text NOT NULL)`,
+  schemas: [
+    {
+      name: "row",
+      fields: { id: "integer", size: "integer" },
+      key: ["id"],
+      transformations: transformationsOf(
+        "rows",
+        "SELECT id, length(text) AS size FROM rows, gate WHERE rows.id = :id AND gate.open",
+        "SELECT :id AS id",
+      ),
+    },
+  ],
+};
+
+/** How far the server has sent the WAL, and how many bytes are left. */
+async function sent(fixture: SourceFixture): Promise<{ lsn: string; left: number }> {
+  const [row] = await fixture.database.query(
+    `SELECT sent_lsn AS lsn, pg_current_wal_lsn() - sent_lsn AS bytes FROM pg_stat_replication
+      WHERE pid = (SELECT active_pid FROM pg_replication_slots WHERE slot_name = $1)`,
+    [fixture.slotName],
+  );
+  return { lsn: row?.lsn ?? "", left: Number(row?.bytes) };
+}
+
+describe("a source at rest and under pressure", () => {
+  test("a heartbeat moves the slot while only other tables are written", async () => {
+    await using fixture = await createSourceFixture(ROWS);
+    await using source = await fixture.start({ heartbeatMs: 200 });
+    await fixture.database.query(
+      "INSERT INTO unpublished SELECT i, repeat('x', 1000) FROM generate_series(1, 5000) i",
+    );
+    const [row] = await fixture.database.query("SELECT pg_current_wal_lsn() AS lsn");
+    const target = parseLsn(row?.lsn ?? "");
+    await waitFor(
+      async () => {
+        const [slot] = await fixture.database.query(
+          "SELECT confirmed_flush_lsn AS lsn FROM pg_replication_slots WHERE slot_name = $1",
+          [fixture.slotName],
+        );
+        return parseLsn(slot?.lsn ?? "0/0") >= target;
+      },
+      { describe: "the slot to pass what was written to other tables" },
+    );
+    await waitFor(() => (source.status.lagBytes ?? Number.NaN) < 100_000, {
+      describe: "a small lag in bytes",
+    });
+    expect(await fixture.read("row")).toEqual([]);
+  });
+
+  test("reading pauses while transformations are held up, the lag is told, and all of it comes afterwards", async () => {
+    await using fixture = await createSourceFixture(ROWS);
+    await using source = await fixture.start({ maxBufferedBytes: 1_000_000, maxRows: 500 });
+    const gate = await fixture.database.connect();
+    await gate.query("BEGIN; LOCK TABLE gate IN ACCESS EXCLUSIVE MODE");
+    const count = 40_000;
+    for (let i = 0; i < 40; i++) {
+      await fixture.database.query(
+        "INSERT INTO rows SELECT $1 * 1000 + g, repeat('x', 1000) FROM generate_series(1, 1000) g",
+        [i],
+      );
+    }
+    // What fits into sockets and the buffer is sent, the rest waits in the WAL.
+    let before = "";
+    const waiting = await waitFor(
+      async () => {
+        const { lsn, left } = await sent(fixture);
+        const settled = lsn === before;
+        before = lsn;
+        return settled ? left : undefined;
+      },
+      { intervalMs: 1_000, describe: "the stream to stand still" },
+    );
+    expect(waiting).toBeGreaterThan(15_000_000);
+    expect(source.status.role).toBe("active");
+    expect(source.status.lagMs).toBeGreaterThan(1_000);
+    await gate.query("COMMIT");
+    await fixture.published(60_000);
+    const records = await fixture.read("row");
+    expect(records).toHaveLength(count);
+    expectEveryPositionOnce(records);
+    expect(source.status).toMatchObject({ role: "active", lastError: null });
+  });
+
+  test("two sources that start for the first time together: one becomes active, the other stands by", async () => {
+    await using fixture = await createSourceFixture(ROWS);
+    const [a, b] = await Promise.all([fixture.start(), fixture.start()]);
+    try {
+      await waitFor(() => [a.status.role, b.status.role].toSorted().join() === "active,standby", {
+        describe: () => `one active and one standby: ${a.status.role}, ${b.status.role}`,
+      });
+      await fixture.database.query("INSERT INTO rows VALUES (1, 'x')");
+      await fixture.published();
+      expect(await fixture.read("row")).toHaveLength(1);
+    } finally {
+      await Promise.all([a.stop(), b.stop()]);
+    }
+  });
+
+  test("a standby whose own connection to Postgres breaks goes on standing by", async () => {
+    await using fixture = await createSourceFixture(ROWS);
+    await using active = await fixture.start();
+    await using standby = await fixture.start();
+    expect([active.status.role, standby.status.role]).toEqual(["active", "standby"]);
+    await fixture.database.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name LIKE 'rejot-source%' AND pid <> ALL (
+           SELECT active_pid FROM pg_replication_slots WHERE slot_name = $1)`,
+      [fixture.slotName],
+    );
+    await waitFor(() => [active.status.role, standby.status.role].toSorted().join() === "active,standby", {
+      describe: () => `one active and one standby again: ${active.status.role}, ${standby.status.role}`,
+    });
+    await fixture.database.query("INSERT INTO rows VALUES (1, 'x')");
+    await fixture.published();
+    expect(await fixture.read("row")).toHaveLength(1);
+  });
+});
