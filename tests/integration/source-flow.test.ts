@@ -90,7 +90,7 @@ describe("a source at rest and under pressure", () => {
     expect(source.status.lagMs).toBeGreaterThan(1_000);
     await gate.query("COMMIT");
     await fixture.published(60_000);
-    const records = await fixture.read("row");
+    const records = await fixture.read("row", { decode: false });
     expect(records).toHaveLength(count);
     expectEveryPositionOnce(records);
     expect(source.status).toMatchObject({ role: "active", lastError: null });
