@@ -165,6 +165,7 @@ class Session {
   readonly #buffer: BatchBuffer;
   /** Unique for this attempt: what is fenced must not be mistaken for what fences. */
   readonly #claim: string;
+  readonly #connections: PostgresClient[] = [];
   /** Set when one of the connections broke. */
   #lost: RejotError | undefined;
 
@@ -206,7 +207,8 @@ class Session {
     await using cleanup = new AsyncDisposableStack();
     state.role = "starting";
     const system = await identifySystem(source.connection, this.#applicationName);
-    const client = await this.#connect(cleanup);
+    // Heartbeats must not wait for a synchronous standby, which may be down for long.
+    const client = await this.#connect(cleanup, { synchronous_commit: "local" });
     await checkServer(client);
     const tables = await this.#publishedTables(client);
     const partitions = await this.#ensureTopics();
@@ -253,6 +255,7 @@ class Session {
       settings,
     });
     cleanup.defer(() => endClient(client));
+    this.#connections.push(client);
     // Emitted whenever a connection breaks, before its queries fail.
     client.on("error", (cause) => {
       this.#lost ??= postgresError(cause, "the connection was lost");
@@ -468,7 +471,11 @@ class Session {
         return idle;
       },
       onLagBytes: (bytes) => state.measured(bytes),
-      onFailure: (error) => this.#buffer.fail(error),
+      onFailure: (error) => {
+        this.#buffer.fail(error);
+        // Whoever waits for an answer on one of them would wait for ever.
+        for (const connection of this.#connections) void endClient(connection);
+      },
     });
   }
 }

@@ -1,5 +1,9 @@
 import type { Client } from "pg";
+import { RejotError } from "../../shared/errors/error.ts";
 import { postgresError } from "../../shared/postgres/client.ts";
+
+/** A busy server may take seconds to answer. */
+const SHORTEST_LIMIT_MS = 5_000;
 
 /**
  * Keeps the slot moving while nothing that is published changes: a logical message in a transaction of its own
@@ -10,14 +14,18 @@ export class Heartbeat {
   readonly #client: Client;
   readonly #slotName: string;
   #timer: NodeJS.Timeout | undefined;
-  #busy = false;
+  /** Set while an answer is due. */
+  #askedAtMs: number | undefined;
 
   constructor(client: Client, slotName: string) {
     this.#client = client;
     this.#slotName = slotName;
   }
 
-  /** `idle` says whether a message is due; `onFailure` gets a POSTGRES_* error when the connection is lost. */
+  /**
+   * `idle` says whether a message is due; `onFailure` gets a POSTGRES_* error when the connection is lost, or when the
+   * server has not answered for three intervals: a network that swallows packets breaks no connection.
+   */
   start(
     intervalMs: number,
     callbacks: {
@@ -26,13 +34,18 @@ export class Heartbeat {
       onFailure: (error: unknown) => void;
     },
   ): void {
+    const limitMs = Math.max(SHORTEST_LIMIT_MS, 3 * intervalMs);
     this.#timer = setInterval(() => {
-      if (this.#busy) return;
-      this.#busy = true;
+      if (this.#askedAtMs !== undefined) {
+        const waitedMs = Date.now() - this.#askedAtMs;
+        if (waitedMs > limitMs) callbacks.onFailure(silence(waitedMs));
+        return;
+      }
+      this.#askedAtMs = Date.now();
       this.#beat(callbacks)
         .catch((cause: unknown) => callbacks.onFailure(postgresError(cause, "heartbeat")))
         .finally(() => {
-          this.#busy = false;
+          this.#askedAtMs = undefined;
         });
     }, intervalMs);
   }
@@ -50,4 +63,8 @@ export class Heartbeat {
     const lag = result.rows[0]?.lag;
     if (lag !== undefined) callbacks.onLagBytes(Number(lag));
   }
+}
+
+function silence(waitedMs: number): RejotError {
+  return new RejotError("POSTGRES_UNREACHABLE", { detail: `no answer to the heartbeat for ${waitedMs} ms` });
 }
