@@ -889,8 +889,9 @@ export const ERRORS = {
     exitCode: 1,
   },
   PUBLICATION_INCOMPLETE: {
-    title: "The publication lacks a table and the role may not add it",
-    cause: "A publication is changed by its owner, who also owns the tables.",
+    title: "The publication leaves out what the public schemas need",
+    cause:
+      "It lacks a table and the role may not add it (its owner may, who also owns the tables), or it was made for fewer operations, or without publish_via_partition_root for a partitioned table.",
     hint: "Run the statement that the message names as the owner.",
     retryable: false,
     exitCode: 1,

@@ -78,7 +78,8 @@ export async function loadPublishedTables(client: Client, names: Iterable<string
 
 /**
  * Creates the publication, or adds the tables it lacks. Another source process may do the same at the same time.
- * Throws PUBLICATION_INCOMPLETE with the statement to run when the role may not.
+ * Throws PUBLICATION_INCOMPLETE with the statement to run when the role may not, or when a publication made by
+ * others leaves changes out.
  */
 export async function ensurePublication(
   client: Client,
@@ -98,15 +99,47 @@ export async function ensurePublication(
           : "";
     await define(client, `CREATE PUBLICATION ${name} ${what} WITH (publish_via_partition_root = true)`);
   }
+  const present = await publishedOids(client, config.publicationName);
+  const missing = tables.filter((table) => !present.has(table.oid));
+  for (const table of missing)
+    await define(client, `ALTER PUBLICATION ${name} ADD TABLE ${quoteTable(table)}`);
+  await checkPublication(client, config.publicationName, missing);
+}
+
+async function publishedOids(client: Client, publication: string): Promise<ReadonlySet<number>> {
   const published = await client.query<{ oid: string }>(
     `SELECT c.oid FROM pg_publication_tables t JOIN pg_namespace n ON n.nspname = t.schemaname
        JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename WHERE t.pubname = $1`,
-    [config.publicationName],
+    [publication],
   );
-  const present = new Set(published.rows.map((row) => Number(row.oid)));
-  for (const table of tables) {
-    if (!present.has(table.oid))
-      await define(client, `ALTER PUBLICATION ${name} ADD TABLE ${quoteTable(table)}`);
+  return new Set(published.rows.map((row) => Number(row.oid)));
+}
+
+/** What a publication leaves out is silently missing from the stream. `added` are tables it did not have before. */
+async function checkPublication(
+  client: Client,
+  publication: string,
+  added: readonly TableInfo[],
+): Promise<void> {
+  const name = quoteIdentifier(publication);
+  const complete = await client.query<{ all: string }>(
+    'SELECT pubinsert AND pubupdate AND pubdelete AS "all" FROM pg_publication WHERE pubname = $1',
+    [publication],
+  );
+  if (complete.rows[0]?.all !== "t") {
+    throw new RejotError("PUBLICATION_INCOMPLETE", {
+      detail: `${publication} does not publish inserts, updates and deletes`,
+      hint: `Run this as its owner: ALTER PUBLICATION ${name} SET (publish = 'insert, update, delete, truncate')`,
+    });
+  }
+  if (added.length === 0) return;
+  const present = await publishedOids(client, publication);
+  const hidden = added.find((table) => !present.has(table.oid));
+  if (hidden !== undefined) {
+    throw new RejotError("PUBLICATION_INCOMPLETE", {
+      detail: `${publication} publishes the partitions of ${quoteTable(hidden)} under their own names`,
+      hint: `Run this as its owner: ALTER PUBLICATION ${name} SET (publish_via_partition_root = true)`,
+    });
   }
 }
 

@@ -198,6 +198,46 @@ describe("a manifest that cannot work is refused at the start", () => {
     await using _source = await fixture.start();
   });
 
+  test.each([
+    ["leaves out deletes", "FOR TABLE accounts WITH (publish = 'insert, update')", "SET (publish ="],
+    ["shows partitions instead of the table", "FOR TABLE parts", "SET (publish_via_partition_root = true)"],
+  ])("a publication that %s", async (_name, what, hint) => {
+    const select = "SELECT id, name, n FROM parts WHERE id = :id";
+    await using fixture = await createSourceFixture({
+      sql: `${TABLES} CREATE TABLE parts (id bigint PRIMARY KEY, name text NOT NULL, n int NOT NULL) PARTITION BY RANGE (id);
+        CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (100); CREATE TABLE parts_2 PARTITION OF parts DEFAULT`,
+      schemas: [
+        accounts([
+          ...transformationsOf("parts", select, "SELECT :id AS id"),
+          ...transformationsOf("accounts", SELECT),
+        ]),
+      ],
+    });
+    await fixture.database.query(`CREATE PUBLICATION ${fixture.publicationName} ${what}`);
+    const error = await refusal(fixture);
+    expect([error.code, error.hint]).toEqual(["PUBLICATION_INCOMPLETE", expect.stringContaining(hint)]);
+    await fixture.database.query(error.hint.slice(error.hint.indexOf("ALTER")));
+    // Mended one by one: the second publication lacks nothing else, the first one has parts not yet.
+    await fixture.database.query(
+      `ALTER PUBLICATION ${fixture.publicationName} SET (publish_via_partition_root = true)`,
+    );
+    await using _source = await fixture.start();
+    await fixture.database.query(
+      "INSERT INTO parts VALUES (1, 'a', 1), (1000, 'b', 1); UPDATE parts SET id = 50 WHERE id = 1000; DELETE FROM parts WHERE id = 1",
+    );
+    await fixture.published();
+    // A row that moves between partitions is a delete and an insert to Postgres.
+    expect(
+      (await fixture.read("account")).map(({ change, key }) => [change?.[0], (key as { id: number }).id]),
+    ).toEqual([
+      ["c", 1],
+      ["c", 1000],
+      ["d", 1000],
+      ["c", 50],
+      ["d", 1],
+    ]);
+  });
+
   test("wal_level that is not logical", async () => {
     const directory = await makeStackDirectory("/tmp");
     const server = await startPostgres({
