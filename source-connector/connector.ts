@@ -337,18 +337,22 @@ class Session {
 
   /** Creates the slot at the very first start only: later, a missing slot means missing changes. */
   async #ensureSlot(client: PostgresClient): Promise<void> {
-    const { slotName } = this.#options.source.config;
-    if ((await readSlot(client, slotName)) !== undefined) return;
+    const { control, log, source } = this.#options;
+    const { slotName } = source.config;
+    if (control.drain.aborted || (await readSlot(client, slotName)) !== undefined) return;
     if (await this.#everPublished()) {
       // Another source may have created the slot and begun since the first look.
       if ((await readSlot(client, slotName)) !== undefined) return;
       throw new RejotError("SLOT_LOST", { detail: `${slotName} does not exist` });
     }
-    this.#options.log.info(
-      { slotName },
-      "creating the replication slot; this waits for running transactions",
-    );
-    await createSlot(client, slotName);
+    log.info({ slotName }, "creating the replication slot; this waits for running transactions");
+    const giveUp = () => void endClient(client);
+    control.drain.addEventListener("abort", giveUp, { once: true });
+    try {
+      await createSlot(client, slotName);
+    } finally {
+      control.drain.removeEventListener("abort", giveUp);
+    }
   }
 
   async #everPublished(): Promise<boolean> {

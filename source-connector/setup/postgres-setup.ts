@@ -159,7 +159,10 @@ async function define(client: Client, sql: string): Promise<void> {
   }
 }
 
-/** The slot, or undefined when there is none. Throws SLOT_LOST when it can no longer be read, or is not pgoutput's. */
+/**
+ * The slot, or undefined when there is none. Its LSN is 0 while another process creates it, which waits for running
+ * transactions. Throws SLOT_LOST when it can no longer be read, SLOT_NOT_OURS.
+ */
 export async function readSlot(client: Client, slotName: string): Promise<SlotState | undefined> {
   const result = await client.query<Record<string, string | null>>(
     `SELECT confirmed_flush_lsn, active_pid, wal_status, plugin, database = current_database() AS here
@@ -171,11 +174,11 @@ export async function readSlot(client: Client, slotName: string): Promise<SlotSt
   if (row.plugin !== "pgoutput" || row.here !== "t") {
     throw new RejotError("SLOT_NOT_OURS", { detail: `${slotName}: plugin ${row.plugin}` });
   }
-  if (row.wal_status === "lost" || row.confirmed_flush_lsn == null) {
+  if (row.wal_status === "lost") {
     throw new RejotError("SLOT_LOST", { detail: `${slotName} is invalidated` });
   }
   return {
-    confirmedLsn: parseLsn(row.confirmed_flush_lsn),
+    confirmedLsn: parseLsn(row.confirmed_flush_lsn ?? "0/0"),
     activePid: row.active_pid == null ? null : Number(row.active_pid),
     walStatus: row.wal_status ?? "",
   };
@@ -213,7 +216,7 @@ export async function endSlotHolder(
   const result = await client.query(
     `SELECT pg_terminate_backend(s.active_pid)
        FROM pg_replication_slots s JOIN pg_stat_activity a ON a.pid = s.active_pid
-      WHERE s.slot_name = $1 AND a.application_name = left($2, 63)`,
+      WHERE s.slot_name = $1 AND a.application_name = left($2, 63) AND s.confirmed_flush_lsn IS NOT NULL`,
     [slotName, applicationName],
   );
   return (result.rowCount ?? 0) > 0;

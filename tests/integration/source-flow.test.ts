@@ -111,6 +111,57 @@ describe("a source at rest and under pressure", () => {
     }
   });
 
+  test("while one source waits for the slot to be created, another stands by, and a third can be stopped", async () => {
+    await using fixture = await createSourceFixture(ROWS);
+    const early = await fixture.database.connect();
+    await early.query("BEGIN; INSERT INTO rows VALUES (1, 'x')");
+    const starting = fixture.start({ takeoverMs: 500 });
+    const creating =
+      "SELECT FROM pg_replication_slots WHERE slot_name = $1 AND confirmed_flush_lsn IS NULL AND active_pid IS NOT NULL";
+    await waitFor(async () => (await fixture.database.query(creating, [fixture.slotName])).length > 0, {
+      describe: "the slot to be in the making",
+    });
+    await using second = await fixture.start({ takeoverMs: 500 });
+    expect(second.status).toMatchObject({ role: "standby", lastError: null });
+    await using third = await fixture.start();
+    const stoppedAt = Date.now();
+    await third.stop();
+    expect(Date.now() - stoppedAt).toBeLessThan(5_000);
+    await early.query("COMMIT");
+    await using first = await starting;
+    await waitFor(() => [first.status.role, second.status.role].toSorted().join() === "active,standby", {
+      describe: () => `one active and one standby: ${first.status.role}, ${second.status.role}`,
+    });
+    await fixture.database.query("INSERT INTO rows VALUES (2, 'x')");
+    await fixture.published();
+    expect((await fixture.read("row")).map(({ key }) => key)).toEqual([{ id: 2 }]);
+  });
+
+  test("a source that waits for the slot to be created can be stopped", async () => {
+    await using fixture = await createSourceFixture(ROWS);
+    const early = await fixture.database.connect();
+    await early.query("BEGIN; INSERT INTO rows VALUES (1, 'x')");
+    const connector = await fixture.create();
+    const starting = connector.start(new AbortController().signal);
+    await waitFor(
+      async () =>
+        (
+          await fixture.database.query("SELECT FROM pg_replication_slots WHERE slot_name = $1", [
+            fixture.slotName,
+          ])
+        ).length > 0,
+      { describe: "the slot to be in the making" },
+    );
+    await connector.stop();
+    await starting;
+    await connector.done;
+    await early.query("COMMIT");
+    await using _source = await fixture.start();
+    await fixture.database.query("INSERT INTO rows VALUES (2, 'x')");
+    await fixture.published();
+    expect((await fixture.read("row")).map(({ key }) => key)).toEqual([{ id: 2 }]);
+  });
+
   test("a standby whose own connection to Postgres breaks goes on standing by", async () => {
     await using fixture = await createSourceFixture(ROWS);
     await using active = await fixture.start();
