@@ -745,7 +745,7 @@ export const ERRORS = {
   },
   SINK_EVENT_SET_ASIDE: {
     title: "An event could not be applied and went to the dead letters",
-    cause: "The statement fails for this event's values, and the consumer schema says onError: \"dlq\".",
+    cause: 'The statement fails for this event\'s values, and the consumer schema says onError: "dlq".',
     hint: "Look at the dead letter's headers; correct the data or the statement, and apply the event by hand if it is still wanted.",
     retryable: false,
     exitCode: 1,

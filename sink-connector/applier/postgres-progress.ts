@@ -1,8 +1,8 @@
 import type pg from "pg";
 import { RejotError } from "../../shared/errors/error.ts";
 import { sqlState } from "../../shared/postgres/client.ts";
-import type { PartitionBounds, PartitionProgress } from "../ports.ts";
 import { integerArrayLiteral, textArrayLiteral } from "../../shared/postgres/text-array.ts";
+import type { PartitionBounds, PartitionProgress } from "../ports.ts";
 
 /** Rows are updated with every batch: room in each page lets Postgres update them in place. */
 const CREATE_SQL = `CREATE SCHEMA IF NOT EXISTS rejot;

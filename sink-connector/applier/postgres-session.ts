@@ -3,6 +3,7 @@ import { describeError, RejotError } from "../../shared/errors/error.ts";
 import type { PostgresConnection } from "../../shared/manifest/schema.ts";
 import type { Logger } from "../../shared/observability/logger.ts";
 import { connectPostgres, isTransientPostgresError, sqlState } from "../../shared/postgres/client.ts";
+import { integerArrayLiteral, textArrayLiteral } from "../../shared/postgres/text-array.ts";
 import {
   CallFailed,
   type EventBatch,
@@ -20,7 +21,6 @@ import {
 import { describeStatements, type StatementParameters } from "./postgres-parameters.ts";
 import { ensureProgressTable, readProgress } from "./postgres-progress.ts";
 import type { SinkStatement } from "./statements.ts";
-import { integerArrayLiteral, textArrayLiteral } from "../../shared/postgres/text-array.ts";
 
 /** What a session with a destination is made from. */
 export interface SessionOptions {
