@@ -310,7 +310,7 @@ describe("which transformation reads what is told", () => {
     expect(reads("joined", "update")).toEqual(["row image"]);
     expect(reads("nokey", "update")).toEqual(["placeholders"]);
     // Beside a table of the same name elsewhere, the row image would show the wrong table's row.
-    expect(reads("archived", "delete")).toEqual(["placeholders"]);
+    expect(reads("archived", "delete")).toEqual(["table: it does not read items itself"]);
   });
 
   test("a table of the same name in another schema is not taken for the changed one", async () => {
