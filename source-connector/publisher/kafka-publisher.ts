@@ -108,7 +108,11 @@ export class KafkaPublisher implements Publisher {
     if (this.#failed)
       throw new RejotError("INTERNAL_ERROR", { detail: "a publisher was used after its failure" });
     try {
-      for (const part of partsOf(events)) await this.#send(part);
+      for (const part of partsOf(events)) {
+        await this.#send(part).catch((cause: unknown) => {
+          throw named(kafkaError(cause, "publishing"), part);
+        });
+      }
       if (progress !== null) await this.#finish(progress);
     } catch (cause) {
       this.#failed = true;
@@ -215,6 +219,19 @@ export class KafkaPublisher implements Publisher {
       ends[entry.partition] = String(BigInt(base) + BigInt(count));
     }
   }
+}
+
+/** A record that is too large went alone, so it can be named. */
+function named(error: RejotError, part: readonly EncodedEvent[]): RejotError {
+  const [event] = part;
+  if (error.code !== "KAFKA_RECORD_TOO_LARGE" || event === undefined || part.length > 1) return error;
+  const { topic, change } = event;
+  const bytes = event.value?.length ?? 0;
+  return new RejotError(error.code, {
+    detail: `${bytes} bytes, change ${change}, topic ${topic}`,
+    cause: error.cause,
+    context: { topic, change, bytes },
+  });
 }
 
 /** Cuts events into what one request takes. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { parseLsn } from "../../shared/postgres/lsn.ts";
+import { randomName } from "../support/names.ts";
 import {
   createSourceFixture,
   expectEveryPositionOnce,
@@ -179,5 +180,67 @@ describe("a source at rest and under pressure", () => {
     await fixture.database.query("INSERT INTO rows VALUES (1, 'x')");
     await fixture.published();
     expect(await fixture.read("row")).toHaveLength(1);
+  });
+});
+
+describe("tables that are altered while the source runs", () => {
+  test("columns come, change their type and go; every row shows what its transaction saw", async () => {
+    await using fixture = await createSourceFixture({
+      sql: "CREATE TABLE things (id int PRIMARY KEY, name varchar(20) NOT NULL, old text)",
+      schemas: [
+        {
+          name: "thing",
+          fields: { id: "integer", name: "string" },
+          transformations: transformationsOf(
+            "things",
+            "SELECT id, name FROM things WHERE id = :id",
+            "SELECT :id AS id",
+          ),
+        },
+      ],
+    });
+    await using source = await fixture.start();
+    await fixture.database.query(`
+      INSERT INTO things VALUES (1, 'before', 'x');
+      BEGIN; INSERT INTO things VALUES (2, 'same', 'x'); ALTER TABLE things ADD extra jsonb DEFAULT '{}'; INSERT INTO things VALUES (3, 'same', 'x', '[]'); COMMIT;
+      ALTER TABLE things ALTER id TYPE bigint, ALTER name TYPE text; UPDATE things SET name = name || ' more than twenty characters' WHERE id = 2;
+      ALTER TABLE things DROP old; INSERT INTO things VALUES (5000000000, 'large'); DELETE FROM things WHERE id = 1`);
+    await fixture.published();
+    expect(source.status).toMatchObject({ role: "active", lastError: null });
+    expect(
+      (await fixture.read("thing")).map(({ change, key, value }) => [
+        change?.[0],
+        key,
+        (value as { name: string } | null)?.name,
+      ]),
+    ).toEqual([
+      ["c", { id: 1 }, "before"],
+      ["c", { id: 2 }, "same"],
+      ["c", { id: 3 }, "same"],
+      ["u", { id: 2 }, "same more than twenty characters"],
+      ["c", { id: 5_000_000_000 }, "large"],
+      ["d", { id: 1 }, undefined],
+    ]);
+  });
+});
+
+describe("the role of the transformations", () => {
+  test("reads only what it was granted", async () => {
+    const role = randomName("reader");
+    await using fixture = await createSourceFixture({ ...ROWS, config: { transformationRole: role } });
+    await fixture.database.query(`CREATE ROLE ${role}; GRANT SELECT ON rows TO ${role}`);
+    try {
+      await expect(fixture.start()).rejects.toMatchObject({
+        code: "TRANSFORMATION_REJECTED",
+        message: expect.stringContaining("permission denied for table gate"),
+      });
+      await fixture.database.query(`GRANT SELECT ON gate TO ${role}`);
+      await using _source = await fixture.start();
+      await fixture.database.query("INSERT INTO rows VALUES (1, 'abc')");
+      await fixture.published();
+      expect((await fixture.read("row")).map(({ value }) => value)).toEqual([{ id: 1, size: 3 }]);
+    } finally {
+      await fixture.database.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+    }
   });
 });

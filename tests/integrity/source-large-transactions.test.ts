@@ -109,7 +109,10 @@ describe("transactions arrive whole, whatever their size", () => {
       "INSERT INTO rows SELECT 1, string_agg(md5(i::text), '') FROM generate_series(1, 40000) i",
     );
     const error = await source.connector.done.catch((reason: unknown) => reason);
-    expect(error).toMatchObject({ code: "KAFKA_RECORD_TOO_LARGE" });
+    expect(error).toMatchObject({
+      code: "KAFKA_RECORD_TOO_LARGE",
+      message: expect.stringMatching(/12800\d\d bytes, change c:.*:0, topic .*\.row\.v1/),
+    });
     expect(source.status.role).toBe("failed");
   });
 
