@@ -21,6 +21,8 @@ export class RejotError extends Error {
   readonly hint: string;
   readonly retryable: boolean;
   readonly context: Record<string, string | number | boolean | null>;
+  /** The message without the code's title, for a message around it. */
+  readonly detail: string;
 
   constructor(code: ErrorCode, details: ErrorDetails = {}) {
     const entry = ERRORS[code];
@@ -33,6 +35,7 @@ export class RejotError extends Error {
     this.hint = details.hint ?? entry.hint;
     this.retryable = entry.retryable;
     this.context = details.context ?? {};
+    this.detail = details.detail ?? entry.title;
   }
 }
 

@@ -129,7 +129,7 @@ function located(error: unknown, { publicSchema }: Registered, event: TextEvent,
     return `${field}=${event.keyRow[column] ?? "NULL"}`;
   });
   return new RejotError(error.code, {
-    detail: `${publicSchema.schema.name} v${publicSchema.schema.version.major}, key ${keys.join(", ")}, change ${change}: ${error.message}`,
+    detail: `${publicSchema.schema.name} v${publicSchema.schema.version.major}, key ${keys.join(", ")}, change ${change}: ${error.detail}`,
     hint: error.hint,
     cause: error.cause,
     context: error.context,

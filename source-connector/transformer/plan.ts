@@ -178,7 +178,7 @@ function refuseGoneRow(template: SqlTemplate, table: TableInfo, mode: ReadMode, 
 function located(error: unknown, { publicSchema, transformation }: PlanInput): unknown {
   if (!(error instanceof RejotError)) return error;
   return new RejotError(error.code, {
-    detail: `${publicSchema.name} v${publicSchema.version.major}, ${transformation.operation} on ${transformation.table}: ${error.message}`,
+    detail: `${publicSchema.name} v${publicSchema.version.major}, ${transformation.operation} on ${transformation.table}: ${error.detail}`,
     hint: error.hint,
     cause: error.cause,
   });

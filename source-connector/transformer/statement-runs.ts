@@ -112,7 +112,7 @@ export class FailedRun extends Error {
     let [from, to] = [0, this.#arguments[0]?.length ?? 0];
     if (!(await this.#fails(client, from, to))) {
       return new RejotError("TRANSFORMATION_OUTDATED", {
-        detail: this.error.message,
+        detail: this.error.detail,
         cause: this.error.cause,
         context: this.error.context,
       });
@@ -126,7 +126,7 @@ export class FailedRun extends Error {
       .map((name, i) => `${name}=${this.#arguments[i]?.[from] ?? "NULL"}`)
       .join(", ");
     return new RejotError("TRANSFORMATION_FAILED", {
-      detail: `${this.error.message.replace(/^[^:]*: /, "")} (row ${row})`,
+      detail: `${this.error.detail} (row ${row})`,
       cause: this.error.cause,
       context: this.error.context,
     });
