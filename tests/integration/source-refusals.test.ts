@@ -345,6 +345,23 @@ describe("what goes wrong in the stream stops it before anything of it is publis
     expect(await fixture.read("account")).toHaveLength(10);
   });
 
+  test("a value that its field cannot hold names the object, the change and the field", async () => {
+    await using fixture = await fixtureOf(
+      transformationsOf(
+        "accounts",
+        "SELECT id, nullif(name, 'nobody') AS name, n FROM accounts WHERE id = :id",
+      ),
+    );
+    await using source = await fixture.start();
+    await fixture.database.query("INSERT INTO accounts VALUES (1, 'one'), (2, 'nobody')");
+    const error = checked(await source.connector.done.catch((reason: unknown) => reason));
+    expect([error.code, error.message]).toEqual([
+      "VALUE_NULL",
+      expect.stringMatching(/account v1, key id=2, change c:[0-9A-F]+\/[0-9A-F]+:1: .*name/),
+    ]);
+    expect(await fixture.read("account")).toEqual([]);
+  });
+
   test("a transformation that writes fails, instead of being tried for ever", async () => {
     await using fixture = await createSourceFixture({
       sql: `${TABLES} CREATE SEQUENCE s`,
