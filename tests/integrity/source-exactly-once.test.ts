@@ -127,6 +127,32 @@ describe("every event exactly once", () => {
     await expectTableState(fixture, records);
   }, 240_000);
 
+  test("what the slot sends again, because its confirmation was lost, is not published again", async () => {
+    await using fixture = await createSourceFixture(LEDGER);
+    const { slotName } = fixture;
+    const publish = async (id: number): Promise<void> => {
+      await using _source = await fixture.start();
+      await fixture.database.query("INSERT INTO ledger VALUES ($1, 1, 1), ($1 + 1, 1, 1)", [id]);
+      await fixture.published();
+    };
+    await publish(10);
+    // The copy stays where the slot was: a crash before the confirmation leaves the slot itself there.
+    await fixture.database.query("SELECT pg_copy_logical_replication_slot($1, $2)", [
+      slotName,
+      `${slotName}_old`,
+    ]);
+    await publish(20);
+    await fixture.database.query("SELECT pg_drop_replication_slot($1)", [slotName]);
+    await fixture.database.query("SELECT pg_copy_logical_replication_slot($2, $1)", [
+      slotName,
+      `${slotName}_old`,
+    ]);
+    await publish(30);
+    const records = await fixture.read("entry");
+    expectEveryPositionOnce(records);
+    expect(records.map(shown)).toEqual([10, 11, 20, 21, 30, 31].map((id) => `c ${id} 1`));
+  });
+
   test("SIGTERM under load: it finishes what it has begun, exits 0, and the next one goes on", async () => {
     const random = seededRandom("SIGTERM of the source");
     await using fixture = await createSourceFixture(LEDGER);
