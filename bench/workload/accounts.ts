@@ -28,6 +28,14 @@ export const ACCOUNTS_TABLE = `
   )`;
 
 /**
+ * The topics have exact numbers and times as text. Debezium's sink, when it writes by UNNEST, leaves the conversion to
+ * the server, which makes it by itself only with these casts.
+ */
+export const TEXT_CASTS = `
+  CREATE CAST (text AS numeric) WITH INOUT AS ASSIGNMENT;
+  CREATE CAST (text AS timestamptz) WITH INOUT AS ASSIGNMENT`;
+
+/**
  * The last changes of every workload insert these many rows, which nothing changes any more: when all of them have
  * arrived, so has (partition by partition) everything before. With 64 keys on 6 partitions none is left out but once
  * in 20,000 workloads.

@@ -1,6 +1,6 @@
 import pg from "pg";
 import type { PostgresServer } from "../../compose/dev-stack/postgres-server.ts";
-import { ACCOUNTS_TABLE, CONTENT_QUERY, MARKER_ROWS, type Workload, WRITE_PROCEDURE } from "./accounts.ts";
+import { ACCOUNTS_TABLE, CONTENT_QUERY, MARKER_ROWS, TEXT_CASTS, type Workload, WRITE_PROCEDURE } from "./accounts.ts";
 import type { Content } from "./content.ts";
 
 /** The publication that all sources read. */
@@ -66,6 +66,7 @@ export async function createAccounts(server: PostgresServer, name: string): Prom
   await admin.query(`CREATE DATABASE ${name}`);
   await using client = await connect(server, name);
   await client.query(ACCOUNTS_TABLE);
+  await client.query(TEXT_CASTS);
 }
 
 /** Drops a database and its slots, whoever is connected. */
@@ -98,7 +99,7 @@ export async function readContent(client: pg.Client): Promise<Content> {
   return { rows: Number(rows[0]?.rows), hash: rows[0]?.hash ?? "" };
 }
 
-/** How many of the workload's last rows a destination has, and how many rows it has at all when `countAll`. */
+/** How many of the workload's last rows a destination has. */
 export async function countMarkers(client: pg.Client, maxId: number): Promise<number> {
   const { rows } = await client.query<{ n: string }>("SELECT count(*) AS n FROM accounts WHERE id > $1", [
     maxId - MARKER_ROWS,
