@@ -137,8 +137,12 @@ export class Session {
     this.#options.settled();
     this.#options.log.info({ position: state.status.position }, "publishing");
 
-    control.drain.addEventListener("abort", () => this.#buffer.end(), { once: true });
-    control.abort.addEventListener("abort", () => this.#buffer.fail(control.abort.reason), { once: true });
+    // The signals outlive the session: a listener left behind would keep its buffer in memory.
+    const ended = new AbortController();
+    cleanup.defer(() => ended.abort());
+    const once = { once: true, signal: ended.signal };
+    control.drain.addEventListener("abort", () => this.#buffer.end(), once);
+    control.abort.addEventListener("abort", () => this.#buffer.fail(control.abort.reason), once);
     if (control.drain.aborted) this.#buffer.end();
     await runPipeline({
       source: this.#buffer,
