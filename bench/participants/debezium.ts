@@ -78,13 +78,11 @@ function sourceConnector({ stack }: Ground, task: SourceTask): Record<string, st
 
 function sinkConnector({ stack }: Ground, task: SinkTask): Record<string, string> {
   const { host, port, user, password } = stack.postgres;
-  // The topic has numbers and times as text: the server is to take them as what its columns are.
-  const parameters = "stringtype=unspecified&reWriteBatchedInserts=true";
   return {
     "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector",
     "tasks.max": "1",
     topics: topicOfRun(task.publishedBy),
-    "connection.url": `jdbc:postgresql://${host}:${port}/${task.destination}?${parameters}`,
+    "connection.url": `jdbc:postgresql://${host}:${port}/${task.destination}`,
     "connection.username": user,
     "connection.password": password,
     "collection.name.format": "accounts",
@@ -94,6 +92,7 @@ function sinkConnector({ stack }: Ground, task: SinkTask): Record<string, string
     "schema.evolution": "none",
     "use.reduction.buffer": "true",
     "batch.size": "1000",
+    "dialect.postgres.unnest.insert.enabled": "true",
     "consumer.override.max.poll.records": "5000",
   };
 }

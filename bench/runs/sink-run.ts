@@ -16,6 +16,7 @@ import { watch } from "./watch.ts";
 const POLL_MS = 20;
 /** The rows after which nothing is to come are there: the rest may be in a batch that is not committed yet. */
 const SETTLE_MS = 20_000;
+const WRONG_CONTENT = "the last rows are there, and the destination does not hold what the source does";
 
 /**
  * Measures one sink on a full topic: from the start of its process until the destination holds what the source does.
@@ -31,25 +32,21 @@ export async function runSink(
   await using client = await connect(server, task.destination);
   const running = await participant.startSink(task);
   try {
-    const look = { pollMs: POLL_MS, signal };
+    let markers = 0;
+    const describe = (): string => `${markers} of the last ${MARKER_ROWS} rows have arrived`;
+    const look = { pollMs: POLL_MS, signal, describe };
     const first = await watch(running, look, async () => {
       const rows = await countRows(client);
       return rows === 0 ? undefined : { rows, ...(await now(running)) };
     });
-    await watch(
-      running,
-      look,
-      async () => (await countMarkers(client, source.maxId)) === MARKER_ROWS || undefined,
-    );
-    const settled = AbortSignal.any([signal, AbortSignal.timeout(SETTLE_MS)]);
-    const last = await watch(running, { ...look, signal: settled }, async () => {
+    await watch(running, look, async () => {
+      markers = await countMarkers(client, source.maxId);
+      return markers === MARKER_ROWS || undefined;
+    });
+    const settling = { ...look, signal: AbortSignal.timeout(SETTLE_MS), describe: () => WRONG_CONTENT };
+    const last = await watch(running, settling, async () => {
       const seen = await now(running);
       return sameContent(await readContent(client), source.content) ? seen : undefined;
-    }).catch((cause: unknown) => {
-      signal.throwIfAborted();
-      throw settled.aborted
-        ? new Error("the destination does not hold what the source does", { cause })
-        : cause;
     });
     return figuresOf({
       events: source.changes,

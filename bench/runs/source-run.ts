@@ -7,6 +7,7 @@ import { sameContent } from "../workload/content.ts";
 import { watch } from "./watch.ts";
 
 const POLL_MS = 20;
+const READ_TIMEOUT_MS = 30_000;
 /** A topic that may be complete is read after this time without anything new. */
 const QUIET_MS = 1_500;
 
@@ -64,15 +65,19 @@ async function untilQuiet(
   signal: AbortSignal,
 ): Promise<void> {
   let quietSinceMs = performance.now();
-  await watch(running, { pollMs: POLL_MS, signal }, async () => {
-    const [ends, usage] = await Promise.all([reader.ends(topic, signal), readUsage(running.pid)]);
+  const offsetsSeen = (): number => samples.at(-1)?.ends.reduce((sum, end) => sum + end, 0) ?? 0;
+  const describe = (): string => `${offsetsSeen()} offsets for ${events} events`;
+  await watch(running, { pollMs: POLL_MS, signal, describe }, async () => {
+    const [ends, usage] = await Promise.all([
+      reader.ends(topic, AbortSignal.timeout(READ_TIMEOUT_MS)),
+      readUsage(running.pid),
+    ]);
     const atMs = performance.now();
     const before = samples.at(-1)?.ends;
     if (before === undefined || ends.some((end, p) => end !== before[p])) {
       samples.push({ atMs, ends, usage });
       quietSinceMs = atMs;
     }
-    const offsets = ends.reduce((sum, end) => sum + end, 0);
-    return offsets >= events && atMs - quietSinceMs > QUIET_MS ? true : undefined;
+    return offsetsSeen() >= events && atMs - quietSinceMs > QUIET_MS ? true : undefined;
   });
 }

@@ -1,6 +1,13 @@
 import pg from "pg";
 import type { PostgresServer } from "../../compose/dev-stack/postgres-server.ts";
-import { ACCOUNTS_TABLE, CONTENT_QUERY, MARKER_ROWS, TEXT_CASTS, type Workload, WRITE_PROCEDURE } from "./accounts.ts";
+import {
+  ACCOUNTS_TABLE,
+  CONTENT_QUERY,
+  MARKER_ROWS,
+  TEXT_CASTS,
+  type Workload,
+  WRITE_PROCEDURE,
+} from "./accounts.ts";
 import type { Content } from "./content.ts";
 
 /** The publication that all sources read. */
