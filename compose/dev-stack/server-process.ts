@@ -25,13 +25,19 @@ export interface ServerSpec {
   readonly abortSignal?: NodeJS.Signals;
   /** Whether the server answers; a throw counts as no. */
   readonly isReady: () => Promise<boolean>;
-  /** Default 60,000. */
+  /** Default 120,000. */
   readonly readyTimeoutMs?: number;
 }
 
 const POLL_MS = 50;
 /** A server that does not end in order within this time is killed. */
 const STOP_TIMEOUT_MS = 15_000;
+/**
+ * A killed Postgres leaves processes in sessions of their own, which end a moment later; until then a new one refuses
+ * to start on their shared memory.
+ */
+const RESTART_AFTER_KILL_MS = 20_000;
+const RESTART_PAUSE_MS = 200;
 const LOG_LINES_SHOWN = 15;
 
 /**
@@ -42,6 +48,7 @@ export class ServerProcess {
   readonly name: string;
   readonly logFile: string;
   readonly #spec: ServerSpec;
+  #killedAtMs = 0;
   #child: ChildProcess | undefined;
   #ended: Promise<void> = Promise.resolve();
 
@@ -68,17 +75,26 @@ export class ServerProcess {
   /** Starts the server; resolves when it answers. Throws STACK_SERVER_FAILED with the end of its log. */
   async start(): Promise<void> {
     if (this.#child !== undefined) return;
+    const retryUntil = this.#killedAtMs + RESTART_AFTER_KILL_MS;
+    while (!(await this.#startOnce())) {
+      if (Date.now() > retryUntil) throw await this.failure("it ended by itself");
+      await delay(RESTART_PAUSE_MS);
+    }
+  }
+
+  /** False when the server ended before it answered. */
+  async #startOnce(): Promise<boolean> {
     const child = this.#spawn();
-    const deadline = Date.now() + (this.#spec.readyTimeoutMs ?? 60_000);
+    const deadline = Date.now() + (this.#spec.readyTimeoutMs ?? 120_000);
     while (this.#child === child) {
-      if (await this.#spec.isReady().catch(() => false)) return;
+      if (await this.#spec.isReady().catch(() => false)) return true;
       if (Date.now() > deadline) {
         await this.kill();
         throw await this.failure("it did not become ready in time");
       }
       await delay(POLL_MS);
     }
-    throw await this.failure("it ended by itself");
+    return false;
   }
 
   /** Ends the server and waits for its end; kills it when it takes longer than 15 s. */
@@ -94,6 +110,7 @@ export class ServerProcess {
 
   /** kill -9 of the server and all its processes. */
   async kill(): Promise<void> {
+    this.#killedAtMs = Date.now();
     this.signalAll("SIGKILL");
     await this.#ended;
   }
