@@ -68,6 +68,7 @@ interface PartitionResponse {
   abortedTransactions: AbortedTransaction[] | null;
 }
 
+const READ_UNCOMMITTED = 0;
 const READ_COMMITTED = 1;
 /** A fetch below the end of the partition is answered at once; kafkajs gives up on it 100 ms after this. */
 const FETCH_WAIT_MS = 5_000;
@@ -82,14 +83,23 @@ const WIDE_FETCH_BYTES = 16 * 1024 * 1024;
 
 /** Reads with the settings of a kafkajs instance. Connects at the first call, closes after a minute without one. */
 export function createKafkaReader(kafka: Kafka): KafkaReader {
-  return new Reader(() => createCluster(kafka));
+  return new Reader(() => createCluster(kafka, READ_COMMITTED));
+}
+
+/**
+ * Tells where partitions end with everything that was ever acknowledged, whether readers can see it yet or not: Kafka
+ * reports a transaction as committed before its markers are in the topics, and until then `KafkaReader.bounds`, like
+ * kafkajs' admin, tells the end before it.
+ */
+export function createEndReader(kafka: Kafka): Pick<KafkaReader, "bounds" | "close"> {
+  return new Reader(() => createCluster(kafka, READ_UNCOMMITTED));
 }
 
 /**
  * kafkajs offers reading in consumer groups only. Its cluster object, which it keeps under a symbol, does the rest:
  * connections, authentication, metadata, requests.
  */
-function createCluster(kafka: Kafka): Cluster {
+function createCluster(kafka: Kafka, isolationLevel: number): Cluster {
   const symbol = Object.getOwnPropertySymbols(kafka).find(
     ({ description }) => description === "private:Kafka:createCluster",
   );
@@ -100,7 +110,7 @@ function createCluster(kafka: Kafka): Cluster {
   return create({
     metadataMaxAge: METADATA_MAX_AGE_MS,
     allowAutoTopicCreation: false,
-    isolationLevel: READ_COMMITTED,
+    isolationLevel,
   }) as Cluster;
 }
 

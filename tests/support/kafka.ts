@@ -1,6 +1,7 @@
 import { SchemaRegistry } from "@kafkajs/confluent-schema-registry";
 import { type Admin, Kafka, logLevel } from "kafkajs";
 import { inject } from "vitest";
+import { createEndReader } from "../../shared/kafka/kafka-reader.ts";
 import { CHANGE_HEADER } from "../../shared/kafka/position.ts";
 import { randomName } from "./names.ts";
 
@@ -147,13 +148,13 @@ function registryOf(options: ReadOptions): SchemaRegistry | undefined {
   return new SchemaRegistry({ host: options.registryUrl ?? inject("stack").registryUrl });
 }
 
+/** With what is acknowledged and not visible yet: a commit is reported before its markers are in the topics. */
 async function endOffsets(kafka: Kafka, topic: string): Promise<Map<number, number>> {
-  const admin = kafka.admin();
-  await admin.connect();
+  const ends = createEndReader(kafka);
   try {
-    const offsets = await admin.fetchTopicOffsets(topic);
-    return new Map(offsets.map(({ partition, high }) => [partition, Number(high)]));
+    const bounds = await ends.bounds([topic], AbortSignal.timeout(30_000));
+    return new Map(bounds.map(({ partition, end }) => [partition, Number(end)]));
   } finally {
-    await admin.disconnect();
+    await ends.close();
   }
 }

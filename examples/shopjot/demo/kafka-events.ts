@@ -1,9 +1,12 @@
 import { SchemaRegistry } from "@kafkajs/confluent-schema-registry";
 import { createKafka } from "../../../shared/kafka/kafka-client.ts";
+import { createEndReader } from "../../../shared/kafka/kafka-reader.ts";
 import { CHANGE_HEADER, type ChangeOp, type Position, parseChange } from "../../../shared/kafka/position.ts";
 import type { KafkaConnection } from "../../../shared/manifest/schema.ts";
 import { createLogger } from "../../../shared/observability/logger.ts";
 import type { SeenEvent } from "./arrivals.ts";
+
+const ENDS_TIMEOUT_MS = 10_000;
 
 /** An event as any consumer of the topic can read it. */
 export interface TopicEvent extends SeenEvent {
@@ -28,10 +31,9 @@ export async function watchTopics(
 ): Promise<TopicWatch> {
   const kafka = createKafka(connection, { clientId: "shopjot-demo", logger: createLogger("demo") });
   const registry = new SchemaRegistry({ host: connection.schemaRegistry.url });
-  const admin = kafka.admin();
+  const ends = createEndReader(kafka);
   const consumer = kafka.consumer({ groupId: `shopjot-demo-${process.pid}`, maxWaitTimeInMs: 50 });
   const read = new Map<string, number>();
-  await admin.connect();
   await consumer.connect();
   // Emitted also for batches that hold nothing but the markers of transactions.
   consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
@@ -57,15 +59,13 @@ export async function watchTopics(
   });
   return {
     caughtUp: async () => {
-      for (const topic of topics) {
-        for (const { partition, high } of await admin.fetchTopicOffsets(topic)) {
-          if ((read.get(`${topic}/${partition}`) ?? 0) < Number(high)) return false;
-        }
-      }
-      return true;
+      const bounds = await ends.bounds(topics, AbortSignal.timeout(ENDS_TIMEOUT_MS));
+      return bounds.every(
+        ({ topic, partition, end }) => (read.get(`${topic}/${partition}`) ?? 0) >= Number(end),
+      );
     },
     [Symbol.asyncDispose]: async () => {
-      await Promise.allSettled([consumer.disconnect(), admin.disconnect()]);
+      await Promise.allSettled([consumer.disconnect(), ends.close()]);
     },
   };
 }
