@@ -51,9 +51,9 @@ export class AvroEncoder implements Encoder {
   }
 
   async encode(events: readonly TextEvent[]): Promise<EncodedEvent[]> {
-    await this.#catalog.require([
-      ...new Set(events.flatMap((event) => event.columns.list.map((c) => c.typeOid))),
-    ]);
+    // A batch has thousands of events and a handful of result shapes.
+    const shapes = [...new Set(events.map((event) => event.columns))];
+    await this.#catalog.require(shapes.flatMap(({ list }) => list.map((column) => column.typeOid)));
     return events.map((event) => this.#encodeOne(event));
   }
 
