@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import type { TestProject } from "vitest/node";
 import { startStack } from "../../compose/dev-stack/stack.ts";
 
@@ -14,8 +15,16 @@ declare module "vitest" {
   }
 }
 
-/** One Postgres, Kafka and registry for the whole run, on free ports. */
+/**
+ * One Postgres, Kafka and registry for the whole run, on free ports; or those that run already, when
+ * REJOT_TEST_STACK names a JSON file with their StackAddresses.
+ */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const running = process.env.REJOT_TEST_STACK;
+  if (running !== undefined) {
+    project.provide("stack", JSON.parse(readFileSync(running, "utf8")) as StackAddresses);
+    return async () => {};
+  }
   const stack = await startStack({
     env: process.env,
     onProgress: (line) => console.error(line),
