@@ -81,9 +81,11 @@ class Publishing {
     };
     const publicSchemas = names.map((name) => schemaNamed(manifestSlug, name));
     const progress = progressTopic("", manifestSlug, "db");
+    // As a source makes them. Others lose what was committed a week ago whenever the broker looks for it.
+    const configEntries = [{ name: "cleanup.policy", value: "compact" }];
     const topics = [
-      { topic: progress, numPartitions: 1 },
-      ...publicSchemas.map(({ topic }) => ({ topic, numPartitions: PARTITIONS })),
+      { topic: progress, numPartitions: 1, configEntries },
+      ...publicSchemas.map(({ topic }) => ({ topic, numPartitions: PARTITIONS, configEntries })),
     ];
     await using admin = await kafkaAdmin();
     await admin.createTopics({ topics, waitForLeaders: false });
