@@ -14,6 +14,7 @@ export default defineConfig({
     execArgv: ["--disable-warning=TimeoutNegativeWarning"],
     projects: [
       {
+        extends: true,
         test: {
           name: "unit",
           include: [
@@ -25,6 +26,7 @@ export default defineConfig({
         },
       },
       {
+        extends: true,
         test: {
           name: "servers",
           include: ["tests/**/*.test.ts"],

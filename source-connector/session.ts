@@ -1,12 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { RejotError } from "../shared/errors/error.ts";
 import {
+  type Admin,
   createKafka,
   ensureTopics,
   type Kafka,
   kafkaError,
   partitionCounts,
 } from "../shared/kafka/kafka-client.ts";
+import { topicsWithRetention } from "../shared/kafka/kafka-topic-retention.ts";
 import { progressTopic, transactionalId } from "../shared/kafka/naming.ts";
 import { delay } from "../shared/lifecycle/backoff.ts";
 import type { SessionControl } from "../shared/lifecycle/supervisor.ts";
@@ -203,14 +205,23 @@ export class Session {
           config: { ...compact, "delete.retention.ms": String(TOMBSTONE_RETENTION_MS) },
         })),
       ]);
-      return await partitionCounts(
-        admin,
-        publicSchemas.map(({ topic }) => topic),
-      );
+      const topics = publicSchemas.map(({ topic }) => topic);
+      const partitions = await partitionCounts(admin, topics);
+      await this.#checkRetention(admin, topics);
+      return partitions;
     } catch (cause) {
       throw kafkaError(cause, "preparing topics");
     } finally {
       await admin.disconnect().catch(() => {});
+    }
+  }
+
+  async #checkRetention(admin: Admin, topics: readonly string[]): Promise<void> {
+    const [progressLost] = await topicsWithRetention(admin, [this.#progressTopic]);
+    if (progressLost !== undefined) throw new RejotError("TOPIC_RETENTION", { detail: progressLost });
+    for (const topic of await topicsWithRetention(admin, topics)) {
+      const { code, message, hint } = new RejotError("TOPIC_RETENTION", { detail: topic });
+      this.#options.log.warn({ code, topic, hint }, message);
     }
   }
 

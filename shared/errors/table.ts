@@ -556,6 +556,14 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  TOPIC_RETENTION: {
+    title: "Brokers delete events of a topic by age or size",
+    cause:
+      "The topic was made with a cleanup.policy that contains delete: events vanish whose commit is older than retention.ms.",
+    hint: "Set cleanup.policy=compact on the topic. A source works with such a topic, but new consumers do not get the full state; with such a progress topic it refuses to start.",
+    retryable: false,
+    exitCode: 1,
+  },
   REPLICATION_PROTOCOL: {
     title: "The replication stream is not what pgoutput promises",
     cause: "A server that is not Postgres, or a version whose protocol changed.",

@@ -4,7 +4,7 @@ import { retry } from "../lifecycle/backoff.ts";
 import type { KafkaConnection } from "../manifest/schema.ts";
 import type { Logger } from "../observability/logger.ts";
 
-export type { Kafka } from "kafkajs";
+export type { Admin, Kafka } from "kafkajs";
 
 /**
  * kafkajs' first retry waits this long. Its default of 300 ms makes every small transaction take that long,

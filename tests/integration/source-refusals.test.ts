@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { ConfigResourceTypes } from "kafkajs";
 import { describe, expect, inject, test } from "vitest";
 import { freePort } from "../../compose/dev-stack/ports.ts";
 import { startPostgres } from "../../compose/dev-stack/postgres-server.ts";
@@ -7,6 +8,7 @@ import { RejotError } from "../../shared/errors/error.ts";
 import { ERRORS, type ErrorCode } from "../../shared/errors/table.ts";
 import type { Transformation } from "../../shared/manifest/schema.ts";
 import { createDatabase } from "../support/database.ts";
+import { kafkaAdmin } from "../support/kafka.ts";
 import { randomName } from "../support/names.ts";
 import {
   createSourceFixture,
@@ -400,5 +402,22 @@ describe("what goes wrong in the stream stops it before anything of it is publis
       { id: 1, name: "one", n: 7 },
       { id: 1, name: "two", n: 7 },
     ]);
+  });
+});
+
+test("a progress topic out of which brokers delete by age is refused; events' topics like that are only warned of", async () => {
+  await using fixture = await fixtureOf(transformationsOf("accounts", SELECT, "SELECT :id AS id"));
+  await using admin = await kafkaAdmin();
+  const made = { numPartitions: 1, configEntries: [{ name: "cleanup.policy", value: "compact,delete" }] };
+  await admin.createTopics({ topics: [{ topic: fixture.topicOf("account"), ...made }] });
+  await (await fixture.start()).stop();
+  const topic = fixture.progressTopic;
+  await admin.alterConfigs({
+    validateOnly: false,
+    resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configEntries: made.configEntries }],
+  });
+  expect(await refusal(fixture)).toMatchObject({
+    code: "TOPIC_RETENTION",
+    message: expect.stringContaining(topic),
   });
 });
