@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 /** Whether this is the compiled package (`dist/`) and not the sources. */
@@ -14,4 +14,9 @@ export function moduleUrl(source: string): string {
   const path = packageFile(compiled ? `dist/${source.replace(/\.ts$/, ".js")}` : source);
   if (!existsSync(path)) throw new Error(`${path} is missing from the package`);
   return pathToFileURL(path).href;
+}
+
+/** The version of this package. */
+export function packageVersion(): string {
+  return (JSON.parse(readFileSync(packageFile("package.json"), "utf8")) as { version: string }).version;
 }

@@ -1,10 +1,10 @@
 import type { Diagnostic } from "../shared/manifest/diagnostic.ts";
+import { explanation } from "./report/diagnostic-text.ts";
 
 /** The lines of a diagnostic: severity and code, what was found, where, what to do. */
 export function formatDiagnostic(d: Diagnostic): string {
-  const lines = [`${d.severity} ${d.code}: ${d.message}`, `  at: ${d.location}`];
-  if (d.severity !== "info") lines.push(`  hint: ${d.hint}`);
-  return lines.join("\n");
+  const lines = [`at: ${d.location}`, ...explanation(d)].map((line) => `  ${line}`);
+  return [`${d.severity} ${d.code}: ${d.message}`, ...lines].join("\n");
 }
 
 /** Diagnostics in the order errors, warnings, info. */

@@ -1,5 +1,13 @@
 import { ERRORS, type ErrorCode } from "./table.ts";
 
+/** A place in a team's SQL as it was written. Line and column count from one, in characters. */
+export interface SqlPlace {
+  readonly line: number;
+  readonly column: number;
+  /** The line of the statement. */
+  readonly text: string;
+}
+
 /** What an error may carry beside its code: values for the message, the cause, and where it happened. */
 export interface ErrorDetails {
   /** What exactly happened, in one sentence; it follows the code's title in the message. */
@@ -10,6 +18,8 @@ export interface ErrorDetails {
   cause?: unknown;
   /** Named values for logs and status pages: topic, offset, key, table, sql state. */
   context?: Record<string, string | number | boolean | null>;
+  /** Where in a team's SQL it is, when the parser or the server says so. */
+  sql?: SqlPlace | undefined;
 }
 
 /**
@@ -23,6 +33,7 @@ export class RejotError extends Error {
   readonly context: Record<string, string | number | boolean | null>;
   /** The message without the code's title, for a message around it. */
   readonly detail: string;
+  readonly sql: SqlPlace | undefined;
 
   constructor(code: ErrorCode, details: ErrorDetails = {}) {
     const entry = ERRORS[code];
@@ -36,6 +47,7 @@ export class RejotError extends Error {
     this.retryable = entry.retryable;
     this.context = details.context ?? {};
     this.detail = details.detail ?? entry.title;
+    this.sql = details.sql;
   }
 }
 
@@ -52,11 +64,24 @@ export function describeError(error: unknown): string {
     for (let cause = error.cause; cause instanceof Error; cause = cause.cause)
       lines.push(`  cause: ${oneLine(cause)}`);
     for (const [key, value] of Object.entries(error.context)) lines.push(`  ${key}: ${value}`);
+    if (error.sql !== undefined) lines.push(...describeSqlPlace(error.sql));
     lines.push(`  hint: ${error.hint}`);
     return lines.join("\n");
   }
   return `INTERNAL_ERROR: ${error instanceof Error ? oneLine(error) : String(error)}\n  hint: ${ERRORS.INTERNAL_ERROR.hint}`;
 }
+
+/** A place in SQL for a person: its numbers, the line and a mark under the character. */
+export function describeSqlPlace({ line, column, text }: SqlPlace): string[] {
+  const from = Math.max(0, column - 1 - SHOWN_BEFORE);
+  const shown = text.slice(from, from + SHOWN_BEFORE + SHOWN_AFTER);
+  // Tabs stay tabs, so that the mark stands under its character however wide a terminal draws them.
+  const indent = shown.slice(0, column - 1 - from).replaceAll(/[^\t]/g, " ");
+  return [`  sql: line ${line}, column ${column}`, `    ${shown}`, `    ${indent}^`];
+}
+
+const SHOWN_BEFORE = 60;
+const SHOWN_AFTER = 60;
 
 function oneLine(error: Error): string {
   if (error instanceof AggregateError && error.message === "")
