@@ -323,6 +323,14 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  TRANSFORMATION_REPEATED: {
+    title: "A public schema has two transformations for one operation on one table",
+    cause:
+      "Only one of them could run, or an object would be published twice; public.orders and orders are the same table.",
+    hint: "Make one SELECT of the two (UNION ALL, if both sets of objects are wanted), or two public schemas.",
+    retryable: false,
+    exitCode: 1,
+  },
   SCHEMA_INVALID: {
     title: "A schema in code is not made as it should be",
     cause: "An option is missing, unknown or of another type.",

@@ -1,4 +1,5 @@
-import { type Admin, ConfigResourceTypes } from "kafkajs";
+// Node finds no export of this name in the CommonJS module.
+import kafkajs, { type Admin } from "kafkajs";
 
 const POLICY = "cleanup.policy";
 
@@ -9,7 +10,7 @@ const POLICY = "cleanup.policy";
 export async function topicsWithRetention(admin: Admin, topics: readonly string[]): Promise<string[]> {
   if (topics.length === 0) return [];
   const resources = topics.map((name) => ({
-    type: ConfigResourceTypes.TOPIC,
+    type: kafkajs.ConfigResourceTypes.TOPIC,
     name,
     configNames: [POLICY],
   }));

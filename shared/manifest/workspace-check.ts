@@ -2,7 +2,7 @@ import type { ErrorCode } from "../errors/table.ts";
 import { consumerGroup, deadLetterTopic, progressTopic, publicSchemaTopic } from "../kafka/naming.ts";
 import { type Diagnostic, diagnostic } from "./diagnostic.ts";
 import { displayPath, type LoadedManifest } from "./load.ts";
-import type { Manifest } from "./schema.ts";
+import type { Manifest, Transformation } from "./schema.ts";
 
 type Report = (
   code: ErrorCode,
@@ -125,7 +125,17 @@ function checkPublicSchemas(manifest: Manifest, report: Report): void {
     if (schema.config.transformations.length === 0) {
       report("TRANSFORMATION_MISSING", "error", place, `"${schema.name}"`);
     }
+    const { transformations } = schema.config;
+    for (const [t, { operation, table }] of transformations.entries()) {
+      const detail = `"${schema.name}" v${schema.version.major}, ${operation} of ${table}`;
+      if (isRepeated(transformations, t, sameRows)) report("TRANSFORMATION_REPEATED", "error", place, detail);
+    }
   }
+}
+
+/** Another spelling of the schema is found with the database only. */
+function sameRows({ operation, table }: Transformation): string {
+  return `${operation} ${table.replace(/^public\./, "")}`;
 }
 
 function checkConsumerSchemas(manifest: Manifest, loaded: readonly LoadedManifest[], report: Report): void {

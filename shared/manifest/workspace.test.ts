@@ -27,6 +27,14 @@ const things = (more: Partial<PublicSchema> = {}): PublicSchema => ({
   },
   ...more,
 });
+const twice: PublicSchema["config"] = {
+  publicSchemaType: "postgres",
+  transformations: ["things", "public.things"].map((table) => ({
+    operation: "insert",
+    table,
+    sql: "SELECT id FROM things WHERE id = :id",
+  })),
+};
 const consumer = (sourceManifestSlug: string, name = "copy", majorVersion = 1): ConsumerSchema => ({
   name,
   sourceManifestSlug,
@@ -142,6 +150,11 @@ test.each<[string, LoadedManifest[], string[]]>([
     "DUPLICATE_PUBLIC_SCHEMA",
     [load("a", { publicSchemas: [things(), things()] })],
     ["error DUPLICATE_PUBLIC_SCHEMA"],
+  ],
+  [
+    "TRANSFORMATION_REPEATED",
+    [load("a", { publicSchemas: [things({ config: twice })] })],
+    ["error TRANSFORMATION_REPEATED"],
   ],
   [
     "DUPLICATE_CONSUMER_SCHEMA",

@@ -1,3 +1,4 @@
+import { RejotError } from "../../shared/errors/error.ts";
 import type { PublicSchema } from "../../shared/manifest/schema.ts";
 import type { PostgresClient } from "../../shared/postgres/client.ts";
 import { loadTableInfo, quoteIdentifier, type TableInfo } from "../../shared/postgres/table-info.ts";
@@ -113,6 +114,11 @@ export class TablePlans {
     for (const transformation of publicSchema.config.transformations) {
       const target = await loadTableInfo(this.#client, transformation.table);
       if (target.oid !== table.oid) continue;
+      const { operation } = transformation;
+      if (plans.some((plan) => plan.operation === operation)) {
+        const detail = `"${publicSchema.name}" v${publicSchema.version.major}, ${operation} of ${transformation.table}`;
+        throw new RejotError("TRANSFORMATION_REPEATED", { detail });
+      }
       plans.push(
         await planTransformation({ client: this.#client, publicSchema, transformation, table, columns }),
       );

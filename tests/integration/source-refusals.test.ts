@@ -76,6 +76,15 @@ describe("a manifest that cannot work is refused at the start", () => {
       transformationsOf("accounts", `${SELECT}; SELECT 1`),
     ],
     [
+      "two transformations for the same changes",
+      "TRANSFORMATION_REPEATED",
+      /insert of "public"\.accounts/,
+      [
+        ...transformationsOf("accounts", SELECT),
+        { operation: "insert", table: '"public".accounts', sql: SELECT },
+      ],
+    ],
+    [
       "a statement that writes",
       "TRANSFORMATION_NOT_SELECT",
       /accounts/,
