@@ -104,6 +104,7 @@ export async function ensurePublication(
   for (const table of missing)
     await define(client, `ALTER PUBLICATION ${name} ADD TABLE ${quoteTable(table)}`);
   await checkPublication(client, config.publicationName, missing);
+  await checkRowFilters(client, config.publicationName, tables);
 }
 
 async function publishedOids(client: Client, publication: string): Promise<ReadonlySet<number>> {
@@ -141,6 +142,29 @@ async function checkPublication(
       hint: `Run this as its owner: ALTER PUBLICATION ${name} SET (publish_via_partition_root = true)`,
     });
   }
+}
+
+/** The view has the column from Postgres 15 on. */
+async function checkRowFilters(
+  client: Client,
+  publication: string,
+  tables: readonly TableInfo[],
+): Promise<void> {
+  const filtered = await client.query<{ schemaname: string; tablename: string; filter: string }>(
+    `SELECT schemaname, tablename, to_jsonb(t) ->> 'rowfilter' AS filter FROM pg_publication_tables t
+      WHERE pubname = $1 AND to_jsonb(t) ->> 'rowfilter' IS NOT NULL`,
+    [publication],
+  );
+  const row = filtered.rows.find(({ schemaname, tablename }) =>
+    tables.some((table) => table.schema === schemaname && table.name === tablename),
+  );
+  if (row === undefined) return;
+  const table = quoteTable({ schema: row.schemaname, name: row.tablename });
+  const name = quoteIdentifier(publication);
+  throw new RejotError("PUBLICATION_INCOMPLETE", {
+    detail: `${publication} leaves out rows of ${table}: WHERE ${row.filter}`,
+    hint: `Filter in the public schema's SQL instead, and run this as its owner: ALTER PUBLICATION ${name} DROP TABLE ${table}; ALTER PUBLICATION ${name} ADD TABLE ${table}`,
+  });
 }
 
 async function define(client: Client, sql: string): Promise<void> {

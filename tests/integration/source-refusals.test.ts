@@ -211,6 +211,11 @@ describe("a manifest that cannot work is refused at the start", () => {
 
   test.each([
     ["leaves out deletes", "FOR TABLE accounts WITH (publish = 'insert, update')", "SET (publish ="],
+    [
+      "leaves out rows",
+      "FOR TABLE accounts WHERE (id > 5) WITH (publish_via_partition_root = true)",
+      "DROP TABLE",
+    ],
     ["shows partitions instead of the table", "FOR TABLE parts", "SET (publish_via_partition_root = true)"],
   ])("a publication that %s", async (_name, what, hint) => {
     const select = "SELECT id, name, n FROM parts WHERE id = :id";
