@@ -60,6 +60,12 @@ export const sourceSettings = {
     default: 500,
     description: "Milliseconds between two attempts of a standby to get the slot.",
   },
+  registerSchemas: {
+    schema: z.enum(["true", "false"]),
+    default: "true",
+    description:
+      "Whether the source registers its schemas. With false the deploy does it (rejot-kafka schema register), and the source's account may only read the registry.",
+  } as Setting<"true" | "false">,
   onTruncate: {
     schema: z.enum(["stop", "ignore"]),
     default: "stop",

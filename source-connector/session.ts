@@ -239,7 +239,8 @@ export class Session {
       await client.query(`SET ROLE ${quoteIdentifier(config.transformationRole)}`);
     const catalog = await loadTypeCatalog(client);
     const registry = createSchemaRegistry(registryOptions(source.eventStore));
-    const encoder = await AvroEncoder.create(source.publicSchemas, registry, catalog);
+    const register = config.registerSchemas === "true";
+    const encoder = await AvroEncoder.create(source.publicSchemas, registry, catalog, register);
     const plans = new TablePlans(
       client,
       catalog,

@@ -8,8 +8,25 @@ import {
   type RegistryRequest,
 } from "./registry-http.ts";
 
-/** FULL_TRANSITIVE: every schema of a subject can read what every other wrote. */
-export type Compatibility = "FULL_TRANSITIVE";
+/** FULL_TRANSITIVE: every schema of a subject can read what every other wrote. NONE: anything may follow anything. */
+export type Compatibility = "FULL_TRANSITIVE" | "NONE";
+
+/** A version of a subject. */
+export interface RegisteredSchema {
+  /** Of the schema, in all subjects: what stands in front of records. */
+  readonly id: number;
+  /** Counted from one within the subject; not the version of the manifest. */
+  readonly version: number;
+  /** Named types written out where they are used; attributes kept. */
+  readonly schema: AvroRecord;
+}
+
+/** What the registry itself says of a schema that is not registered. */
+export interface DryRun {
+  readonly compatible: boolean;
+  /** In the registry's own words; empty when it gives none. */
+  readonly reasons: readonly string[];
+}
 
 /** Where the schemas of keys and values are kept, so that any Kafka client can read the topics. */
 export interface SchemaRegistry {
@@ -28,6 +45,30 @@ export interface SchemaRegistry {
    * Throws SCHEMA_NOT_MAPPABLE, REGISTRY_REFUSED, REGISTRY_UNREACHABLE (retryable).
    */
   latest(subject: string): Promise<AvroRecord | undefined>;
+  /**
+   * Where the very same schema is registered under the subject; undefined when it is not. Nothing is registered.
+   * Throws REGISTRY_REFUSED, REGISTRY_UNREACHABLE (retryable).
+   */
+  find(subject: string, schema: AvroRecord): Promise<Pick<RegisteredSchema, "id" | "version"> | undefined>;
+  /**
+   * Everything registered under the subject and not deleted, oldest first; empty when there is no such subject.
+   * Throws SCHEMA_NOT_MAPPABLE, REGISTRY_REFUSED, REGISTRY_UNREACHABLE (retryable).
+   */
+  versions(subject: string): Promise<RegisteredSchema[]>;
+  /** All subjects, sorted. Throws REGISTRY_REFUSED, REGISTRY_UNREACHABLE (retryable). */
+  subjects(): Promise<string[]>;
+  /**
+   * The level that the registry holds a subject to, its own or the registry's; undefined when there is no such
+   * subject. Throws REGISTRY_REFUSED, REGISTRY_UNREACHABLE (retryable).
+   */
+  compatibilityOf(subject: string): Promise<string | undefined>;
+  /** Sets the level unless it is set already. Throws REGISTRY_REFUSED, REGISTRY_UNREACHABLE (retryable). */
+  setCompatibility(subject: string, compatibility: Compatibility): Promise<void>;
+  /**
+   * Asks the registry whether it would take a schema, at the level the subject has now; nothing is registered.
+   * Every registry takes anything for a new subject. Throws REGISTRY_REFUSED, REGISTRY_UNREACHABLE (retryable).
+   */
+  dryRun(subject: string, schema: AvroRecord): Promise<DryRun>;
 }
 
 export interface SchemaRegistryOptions {
@@ -54,7 +95,7 @@ export function createSchemaRegistry(options: SchemaRegistryOptions): SchemaRegi
       const path = `/subjects/${encodeURIComponent(subject)}`;
       // Before registering: otherwise a first incompatible version could slip in between.
       await ensureCompatibility(request, subject, compatibility);
-      const body = { schema: JSON.stringify(schema) };
+      const body = bodyOf(schema);
       const existing = await request("POST", path, body);
       if (existing.status === 200) return idOf(existing, subject);
       const registered = await request("POST", `${path}/versions`, body);
@@ -76,13 +117,105 @@ export function createSchemaRegistry(options: SchemaRegistryOptions): SchemaRegi
 
     async latest(subject) {
       const answer = await request("GET", `/subjects/${encodeURIComponent(subject)}/versions/latest`);
-      const code = field(answer.body, "error_code");
-      if (answer.status === 404 && (code === SUBJECT_MISSING || code === VERSION_MISSING)) return undefined;
+      if (isMissing(answer)) return undefined;
       const text = field(answer.body, "schema");
       if (answer.status !== 200 || typeof text !== "string") throw refused(answer, subject);
       return parseAvroSchema(text);
     },
+
+    async find(subject, schema) {
+      const answer = await request("POST", `/subjects/${encodeURIComponent(subject)}`, bodyOf(schema));
+      if (isMissing(answer)) return undefined;
+      const [id, version] = [field(answer.body, "id"), field(answer.body, "version")];
+      if (answer.status !== 200 || typeof id !== "number" || typeof version !== "number")
+        throw refused(answer, subject);
+      return { id, version };
+    },
+
+    versions: (subject) => fetchVersions(request, subject),
+
+    async subjects() {
+      const answer = await request("GET", "/subjects");
+      if (answer.status !== 200 || !Array.isArray(answer.body)) throw refused(answer, "the list of subjects");
+      return answer.body.map(String).sort();
+    },
+
+    compatibilityOf: (subject) => fetchCompatibility(request, subject),
+
+    setCompatibility: (subject, level) => ensureCompatibility(request, subject, level),
+
+    dryRun: (subject, schema) => dryRun(request, subject, bodyOf(schema)),
   };
+}
+
+async function fetchVersions(request: RegistryRequest, subject: string): Promise<RegisteredSchema[]> {
+  const path = `/subjects/${encodeURIComponent(subject)}/versions`;
+  const list = await request("GET", path);
+  if (isMissing(list)) return [];
+  if (list.status !== 200 || !Array.isArray(list.body)) throw refused(list, subject);
+  const versions: RegisteredSchema[] = [];
+  for (const version of list.body.map(Number).sort((a, b) => a - b)) {
+    const answer = await request("GET", `${path}/${version}`);
+    // Deleted since the list was asked for.
+    if (isMissing(answer)) continue;
+    const [id, text] = [field(answer.body, "id"), field(answer.body, "schema")];
+    if (answer.status !== 200 || typeof id !== "number" || typeof text !== "string")
+      throw refused(answer, `version ${version} of ${subject}`);
+    versions.push({ id, version, schema: parseAvroSchema(text) });
+  }
+  return versions;
+}
+
+async function fetchCompatibility(request: RegistryRequest, subject: string): Promise<string | undefined> {
+  // Confluent's says 404 for a subject that has none of its own, unless asked so; Apicurio's gives the global one.
+  const answer = await request("GET", `/config/${encodeURIComponent(subject)}?defaultToGlobal=true`);
+  if (answer.status === 404) return undefined;
+  const level = field(answer.body, "compatibilityLevel");
+  if (answer.status !== 200 || typeof level !== "string")
+    throw refused(answer, `compatibility of ${subject}`);
+  return level;
+}
+
+/**
+ * Confluent's registry tests against all versions that the level is about in one call; those that do not have the
+ * call (Redpanda's, older ones) say 404 or 405 to it and are asked about each version.
+ */
+async function dryRun(request: RegistryRequest, subject: string, body: object): Promise<DryRun> {
+  const path = `/compatibility/subjects/${encodeURIComponent(subject)}/versions`;
+  const whole = await request("POST", `${path}?verbose=true`, body);
+  if (isMissing(whole)) return { compatible: true, reasons: [] };
+  if (whole.status !== 404 && whole.status !== 405) return verdictOf(whole, subject);
+  const list = await request("GET", `/subjects/${encodeURIComponent(subject)}/versions`);
+  if (isMissing(list)) return { compatible: true, reasons: [] };
+  if (list.status !== 200 || !Array.isArray(list.body)) throw refused(list, subject);
+  const reasons: string[] = [];
+  let compatible = true;
+  for (const version of list.body) {
+    const verdict = verdictOf(await request("POST", `${path}/${version}?verbose=true`, body), subject);
+    compatible &&= verdict.compatible;
+    reasons.push(...verdict.reasons);
+  }
+  return { compatible, reasons };
+}
+
+/** Confluent's explains itself in `messages`, Apicurio's in `reason`. */
+function verdictOf(answer: RegistryAnswer, subject: string): DryRun {
+  if (answer.status === 409) return { compatible: false, reasons: [messageOf(answer.body)] };
+  const compatible = field(answer.body, "is_compatible");
+  if (answer.status !== 200 || typeof compatible !== "boolean") throw refused(answer, subject);
+  const [messages, reason] = [field(answer.body, "messages"), field(answer.body, "reason")];
+  const reasons = Array.isArray(messages) ? messages.map(String) : typeof reason === "string" ? [reason] : [];
+  return { compatible, reasons: compatible ? [] : reasons };
+}
+
+/** No such subject, version or schema; a 404 without one of these codes is a wrong address. */
+function isMissing({ status, body }: RegistryAnswer): boolean {
+  const code = field(body, "error_code");
+  return status === 404 && (code === SUBJECT_MISSING || code === VERSION_MISSING || code === SCHEMA_MISSING);
+}
+
+function bodyOf(schema: AvroRecord): { schema: string } {
+  return { schema: JSON.stringify(schema) };
 }
 
 async function ensureCompatibility(

@@ -62,11 +62,7 @@ beforeEach(() => {
 });
 
 function decoderOf(...consumers: TopicConsumer[]): EventDecoder {
-  const registry = {
-    ensure: () => Promise.reject(new Error("not used")),
-    latest: () => Promise.reject(new Error("not used")),
-    schemaById: (id: number) => schemaById(id),
-  };
+  const registry = { schemaById: (id: number) => schemaById(id) };
   return new EventDecoder(registry, new Map([["t", consumers]]));
 }
 

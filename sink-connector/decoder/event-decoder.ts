@@ -27,11 +27,14 @@ type Side = "key" | "value";
 
 /** Decodes the records of a destination's topics and binds them to its statements. */
 export class EventDecoder {
-  readonly #registry: SchemaRegistry;
+  readonly #registry: Pick<SchemaRegistry, "schemaById">;
   readonly #topics: ReadonlyMap<string, readonly TopicConsumer[]>;
   readonly #readers = new Map<string, Reader>();
 
-  constructor(registry: SchemaRegistry, topics: ReadonlyMap<string, readonly TopicConsumer[]>) {
+  constructor(
+    registry: Pick<SchemaRegistry, "schemaById">,
+    topics: ReadonlyMap<string, readonly TopicConsumer[]>,
+  ) {
     this.#registry = registry;
     this.#topics = topics;
   }

@@ -1,19 +1,15 @@
-import { avroSchemasOf } from "../../shared/contracts/avro-schema.ts";
-import type { AvroRecord } from "../../shared/contracts/avro-types.ts";
 import { compileRowEncoder, type RowEncoder } from "../../shared/contracts/row-encoder.ts";
 import { RejotError } from "../../shared/errors/error.ts";
-import { subjects } from "../../shared/kafka/naming.ts";
 import { formatChange } from "../../shared/kafka/position.ts";
 import type { ResolvedPublicSchema } from "../../shared/manifest/workspace.ts";
 import type { TypeCatalog } from "../../shared/postgres/type-catalog.ts";
+import { type PublishedSchemas, publishSchemas } from "../../shared/registry/published-schemas.ts";
 import type { SchemaRegistry } from "../../shared/registry/schema-registry.ts";
 import { wirePrefix } from "../../shared/registry/wire-format.ts";
 import type { EncodedEvent, Encoder, ResultColumns, TextEvent } from "../ports.ts";
 
-interface Registered {
+interface Registered extends Pick<PublishedSchemas, "key" | "value"> {
   readonly publicSchema: ResolvedPublicSchema;
-  readonly key: AvroRecord;
-  readonly value: AvroRecord;
   readonly keyPrefix: Buffer;
   readonly valuePrefix: Buffer;
   /** Compiled per result shape: insert, update and delete transformations may give different columns. */
@@ -30,14 +26,22 @@ export class AvroEncoder implements Encoder {
     this.#catalog = catalog;
   }
 
-  /** Registers the schemas. Throws TYPE_* for what cannot be mapped, SCHEMA_INCOMPATIBLE, REGISTRY_*. */
+  /**
+   * Finds the schemas in the registry, or registers them there if it may.
+   * Throws TYPE_* for what cannot be mapped, SCHEMA_INCOMPATIBLE, SCHEMA_NOT_REGISTERED, REGISTRY_*.
+   */
   static async create(
     publicSchemas: readonly ResolvedPublicSchema[],
     registry: SchemaRegistry,
     catalog: TypeCatalog,
+    register: boolean,
   ): Promise<AvroEncoder> {
     const schemas: Registered[] = [];
-    for (const publicSchema of publicSchemas) schemas.push(await register(publicSchema, registry));
+    for (const publicSchema of publicSchemas) {
+      const { key, value, keyId, valueId } = await publishSchemas(publicSchema, registry, { register });
+      const prefixes = { keyPrefix: wirePrefix(keyId), valuePrefix: wirePrefix(valueId) };
+      schemas.push({ publicSchema, key, value, ...prefixes, encoders: new Map() });
+    }
     return new AvroEncoder(schemas, catalog);
   }
 
@@ -100,26 +104,6 @@ export class AvroEncoder implements Encoder {
       throw new RejotError("INTERNAL_ERROR", { detail: `no public schema ${schema}` });
     return registered;
   }
-}
-
-async function register(publicSchema: ResolvedPublicSchema, registry: SchemaRegistry): Promise<Registered> {
-  const { key, value } = avroSchemasOf({
-    manifestSlug: publicSchema.manifestSlug,
-    publicSchema: publicSchema.schema,
-    keyFields: publicSchema.keyFields,
-  });
-  const subject = subjects(publicSchema.topic);
-  const compatibility = "FULL_TRANSITIVE";
-  const keyId = await registry.ensure(subject.key, key, { compatibility });
-  const valueId = await registry.ensure(subject.value, value, { compatibility });
-  return {
-    publicSchema,
-    key,
-    value,
-    keyPrefix: wirePrefix(keyId),
-    valuePrefix: wirePrefix(valueId),
-    encoders: new Map(),
-  };
 }
 
 function located(error: unknown, { publicSchema }: Registered, event: TextEvent, change: string): unknown {
