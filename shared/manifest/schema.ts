@@ -11,27 +11,44 @@ const tls = z
   .union([
     z.boolean(),
     z.strictObject({
-      ca: z.string().optional(),
-      cert: z.string().optional(),
-      key: z.string().optional(),
-      rejectUnauthorized: z.boolean().optional(),
+      ca: z
+        .string()
+        .optional()
+        .describe("Certificates of the authorities to trust, in PEM.")
+        .meta({ examples: ["${file:/run/secrets/ca.pem}"] }),
+      cert: z.string().optional().describe("Certificate of this client, in PEM."),
+      key: z.string().optional().describe("Key of the client's certificate, in PEM."),
+      rejectUnauthorized: z
+        .boolean()
+        .optional()
+        .describe("When false, any certificate of the server is taken. Default true."),
     }),
   ])
   .describe("TLS to the server: true, or certificates in PEM.");
 
 const postgresConnectionParts = z.strictObject({
   connectionType: z.literal("postgres").describe("Postgres connection type."),
-  host: z.string(),
+  host: z
+    .string()
+    .describe("Host name, address or socket folder.")
+    .meta({ examples: ["localhost", "${PGHOST}"] }),
   port: z
     .union([z.number().int(), z.string()])
     .optional()
     .describe("TCP port; a string may refer to a secret, ${PGPORT}. Default 5432."),
-  user: z.string(),
+  user: z
+    .string()
+    .describe("Role that connects.")
+    .meta({ examples: ["app", "${PGUSER}"] }),
   password: z
     .string()
     .optional()
-    .describe("Write ${ENV_VAR} or ${file:/run/secrets/x}. Left out for peer, trust, .pgpass or IAM."),
-  database: z.string(),
+    .describe("Write ${ENV_VAR} or ${file:/run/secrets/x}. Left out for peer, trust, .pgpass or IAM.")
+    .meta({ examples: ["${DB_PASSWORD}", "${file:/run/secrets/db-password}"] }),
+  database: z
+    .string()
+    .describe("Name of the database.")
+    .meta({ examples: ["accounts", "${PGDATABASE}"] }),
   ssl: tls.optional(),
 });
 
@@ -44,7 +61,8 @@ const postgresConnection = postgresConnectionParts
       .optional()
       .describe(
         "postgres://user@host:port/database, or ${DATABASE_URL}; in place of host, user and database.",
-      ),
+      )
+      .meta({ examples: ["${DATABASE_URL}", "postgres://app:${DB_PASSWORD}@localhost:5432/accounts"] }),
   })
   .superRefine((value, context) => {
     for (const part of ["host", "user", "database"] as const) {
@@ -53,15 +71,52 @@ const postgresConnection = postgresConnectionParts
       const message = given ? "stands in connectionString already" : "is required";
       context.addIssue({ code: "custom", path: [part], message });
     }
+  })
+  // The same rule for the JSON Schema, which cannot be made of a function.
+  .meta({
+    oneOf: [
+      { required: ["host", "user", "database"], not: { required: ["connectionString"] } },
+      {
+        required: ["connectionString"],
+        not: { anyOf: [{ required: ["host"] }, { required: ["user"] }, { required: ["database"] }] },
+      },
+    ],
   });
+
+const username = z.string().describe("Name to sign in with.");
+const kafkaPassword = z
+  .string()
+  .describe("Write ${ENV_VAR} or ${file:/run/secrets/x}.")
+  .meta({ examples: ["${KAFKA_PASSWORD}"] });
+
+/** One of the mechanisms that take a name and a password. */
+function passwordSasl<const M extends string>(mechanism: M) {
+  return z.strictObject({
+    mechanism: z.literal(mechanism).describe("How to sign in."),
+    username,
+    password: kafkaPassword,
+  });
+}
 
 const kafkaConnection = z.strictObject({
   connectionType: z.literal("kafka").describe("Kafka or Redpanda, the event store."),
-  brokers: z.array(z.string()).min(1).describe("host:port of the bootstrap brokers."),
-  schemaRegistry: z.strictObject({
-    url: z.string().describe("Base URL of a registry with Confluent's API."),
-    auth: z.strictObject({ username: z.string(), password: z.string() }).optional(),
-  }),
+  brokers: z
+    .array(z.string())
+    .min(1)
+    .describe("host:port of the bootstrap brokers.")
+    .meta({ examples: [["localhost:9092"]] }),
+  schemaRegistry: z
+    .strictObject({
+      url: z
+        .string()
+        .describe("Base URL of a registry with Confluent's API.")
+        .meta({ examples: ["http://localhost:8081"] }),
+      auth: z
+        .strictObject({ username, password: kafkaPassword })
+        .optional()
+        .describe("Basic authentication at the registry."),
+    })
+    .describe("The registry that holds the schemas of the topics."),
   topicPrefix: z
     .string()
     .optional()
@@ -78,23 +133,35 @@ const kafkaConnection = z.strictObject({
     .min(1)
     .optional()
     .describe("Replication factor of topics that are created. Default: the broker's own."),
-  clientId: z.string().optional(),
+  clientId: z
+    .string()
+    .optional()
+    .describe("Name of this client in the brokers' logs and quotas. Default: made of the manifest's slug."),
   ssl: tls.optional(),
   sasl: z
     .discriminatedUnion("mechanism", [
-      z.strictObject({ mechanism: z.literal("plain"), username: z.string(), password: z.string() }),
-      z.strictObject({ mechanism: z.literal("scram-sha-256"), username: z.string(), password: z.string() }),
-      z.strictObject({ mechanism: z.literal("scram-sha-512"), username: z.string(), password: z.string() }),
-      z.strictObject({ mechanism: z.literal("oauthbearer"), token: z.string() }),
+      passwordSasl("plain"),
+      passwordSasl("scram-sha-256"),
+      passwordSasl("scram-sha-512"),
+      z.strictObject({
+        mechanism: z.literal("oauthbearer").describe("How to sign in."),
+        token: z.string().describe("The bearer token; write ${ENV_VAR} or ${file:/run/secrets/x}."),
+      }),
     ])
-    .optional(),
+    .optional()
+    .describe("How to sign in to the brokers; left out where they ask for nothing."),
 });
 
-const inMemory = z.strictObject({ connectionType: z.literal("in-memory") });
+const inMemory = z.strictObject({
+  connectionType: z.literal("in-memory").describe("ReJot's event store in memory; passed over here."),
+});
 
 /** The form of a connection inside a manifest. */
 export const connection = z.strictObject({
-  slug: z.string().describe("Unique identifier for the connection."),
+  slug: z
+    .string()
+    .describe("Unique identifier for the connection.")
+    .meta({ examples: ["db", "events"] }),
   config: z
     .discriminatedUnion("connectionType", [postgresConnection, kafkaConnection, inMemory])
     .describe("Configuration details specific to the connection type."),
@@ -103,9 +170,9 @@ export const connection = z.strictObject({
 const identifier = z.string().regex(/^[a-z0-9_]+$/, "use lower-case letters, digits and underscores");
 
 const postgresDataStore = z.strictObject({
-  connectionType: z.literal("postgres"),
-  slotName: identifier.describe("Name of the replication slot."),
-  publicationName: identifier.describe("Name of the publication."),
+  connectionType: z.literal("postgres").describe("Postgres, the only kind that is published from."),
+  slotName: identifier.describe("Name of the replication slot; made at the first start."),
+  publicationName: identifier.describe("Name of the publication; made at the first start."),
   tables: z.array(z.string()).optional().describe("Tables to replicate beside those the public schemas use."),
   allTables: z.boolean().optional().describe("When true, all tables are replicated (needs a superuser)."),
   delivery: z
@@ -116,7 +183,9 @@ const postgresDataStore = z.strictObject({
 
 /** The form of a data store inside a manifest. */
 export const dataStore = z.strictObject({
-  connectionSlug: z.string().describe("Slug of the connection to use for this data store."),
+  connectionSlug: z
+    .string()
+    .describe("Slug of the connection to use for this data store; it is the data store's slug too."),
   config: z
     .discriminatedUnion("connectionType", [postgresDataStore, inMemory])
     .optional()
@@ -128,16 +197,30 @@ const eventStore = z.strictObject({
 });
 
 const transformation = z.strictObject({
-  operation: z.enum(["insert", "update", "delete"]),
+  operation: z
+    .enum(["insert", "update", "delete"])
+    .describe("This transformation runs when a row is inserted, updated or deleted."),
   table: z
     .string()
-    .describe("This transformation runs when a row of this table changes; schema.table or table."),
-  sql: z.string().describe("One SELECT; :name or $1, where positions follow the table's columns."),
+    .describe("This transformation runs when a row of this table changes; schema.table or table.")
+    .meta({ examples: ["accounts", "public.accounts"] }),
+  sql: z
+    .string()
+    .describe("One SELECT; :name or $1, where positions follow the table's columns.")
+    .meta({ examples: ["SELECT id, email FROM accounts WHERE id = :id"] }),
   emit: z
     .enum(["upsert", "tombstone"])
     .optional()
     .describe("For delete: tombstone for the key (default), or publish the whole object anew."),
 });
+
+/** Editors then complete and check the keys of JSON Schema inside. */
+const JSON_SCHEMA = "http://json-schema.org/draft-07/schema#";
+
+const definitionFile = z
+  .string()
+  .optional()
+  .describe("File that defines the schema, relative to the manifest; written by `rejot-kafka collect`.");
 
 /** The form of a public schema inside a manifest. */
 export const publicSchema = z.strictObject({
@@ -148,47 +231,106 @@ export const publicSchema = z.strictObject({
       "use letters, digits, dot, hyphen and underscore: it is part of a topic's name",
     )
     .describe("Unique name for the public schema."),
-  source: z.strictObject({ dataStoreSlug: z.string().min(1) }),
-  outputSchema: z.record(z.string(), z.unknown()).describe("JSON Schema (draft 7) of the published object."),
-  key: z.array(z.string()).min(1).optional().describe("Fields that identify an object; the record key."),
-  version: z.strictObject({ major: z.number().int().min(0), minor: z.number().int().min(0) }),
-  definitionFile: z.string().optional(),
-  config: z.strictObject({
-    publicSchemaType: z.literal("postgres"),
-    transformations: z.array(transformation),
-  }),
+  source: z
+    .strictObject({
+      dataStoreSlug: z.string().min(1).describe("Slug of the data store that is published from."),
+    })
+    .describe("Where the public schema is read from."),
+  outputSchema: z
+    .record(z.string(), z.unknown())
+    .describe("JSON Schema (draft 7) of the published object.")
+    .meta({ allOf: [{ $ref: JSON_SCHEMA }] }),
+  key: z
+    .array(z.string())
+    .min(1)
+    .optional()
+    .describe("Fields that identify an object; the record key.")
+    .meta({ examples: [["id"]] }),
+  version: z
+    .strictObject({
+      major: z
+        .number()
+        .int()
+        .min(0)
+        .describe("Changes with what breaks consumers; part of the topic's name."),
+      minor: z.number().int().min(0).describe("Changes with what consumers may ignore."),
+    })
+    .describe("Version of the contract."),
+  definitionFile,
+  config: z
+    .strictObject({
+      publicSchemaType: z.literal("postgres").describe("What the transformations run on."),
+      transformations: z
+        .array(transformation)
+        .describe("What to select when a row of a table changes; one for each table and operation."),
+    })
+    .describe("How the published object is made."),
 });
 
 /** The form of a consumer schema inside a manifest. */
 export const consumerSchema = z.strictObject({
-  name: z.string(),
+  name: z.string().describe("Unique name for the consumer schema."),
   sourceManifestSlug: z.string().min(1).describe("Slug of the manifest that defines the public schema."),
-  publicSchema: z.strictObject({ name: z.string().min(1), majorVersion: z.number().int().min(0) }),
-  definitionFile: z.string().optional(),
-  config: z.strictObject({
-    consumerSchemaType: z.literal("postgres"),
-    destinationDataStoreSlug: z.string(),
-    sql: z.string().describe("Runs for every insert or update; :name are fields of the public schema."),
-    deleteSql: z.string().optional().describe("Runs for every tombstone; :name are the key's fields."),
-    deletes: z.enum(["ignore"]).optional().describe("Says that tombstones are left out on purpose."),
-    onError: z
-      .enum(["stop", "dlq"])
-      .optional()
-      .describe("What happens with an event that cannot be applied. Default stop."),
-  }),
+  publicSchema: z
+    .strictObject({
+      name: z.string().min(1).describe("Name of the public schema."),
+      majorVersion: z.number().int().min(0).describe("Its major version; every minor of it is read."),
+    })
+    .describe("The public schema that is consumed."),
+  definitionFile,
+  config: z
+    .strictObject({
+      consumerSchemaType: z.literal("postgres").describe("What the statements run on."),
+      destinationDataStoreSlug: z.string().describe("Slug of the data store that is written to."),
+      sql: z
+        .string()
+        .describe("Runs for every insert or update; :name are fields of the public schema.")
+        .meta({
+          examples: [
+            "INSERT INTO account (id, email) VALUES (:id, :email) ON CONFLICT (id) DO UPDATE SET email = :email",
+          ],
+        }),
+      deleteSql: z
+        .string()
+        .optional()
+        .describe("Runs for every tombstone; :name are the key's fields.")
+        .meta({ examples: ["DELETE FROM account WHERE id = :id"] }),
+      deletes: z.enum(["ignore"]).optional().describe("Says that tombstones are left out on purpose."),
+      onError: z
+        .enum(["stop", "dlq"])
+        .optional()
+        .describe("What happens with an event that cannot be applied. Default stop."),
+    })
+    .describe("How an event is stored."),
 });
 
 /** The manifest's format: ReJot's, version 0, with optional additions. */
 export const manifestSchema = z.strictObject({
-  slug: slug.describe("Unique identifier for this manifest."),
+  slug: slug
+    .describe("Unique identifier for this manifest: lower-case letters, digits and hyphens, or @org/name.")
+    .meta({ examples: ["accounts", "@shop/accounts"] }),
   manifestVersion: z.literal(0).describe("Version of the manifest file format."),
-  $schema: z.string().optional(),
-  connections: z.array(connection).optional(),
-  dataStores: z.array(dataStore).optional(),
-  eventStores: z.array(eventStore).optional(),
-  publicSchemas: z.array(publicSchema).optional(),
-  consumerSchemas: z.array(consumerSchema).optional(),
-  workspaces: z.array(z.string()).optional().describe("Paths or globs of manifests that form the workspace."),
+  $schema: z
+    .string()
+    .optional()
+    .describe("Path or URL of this JSON Schema, by which editors complete and check the manifest.")
+    .meta({ examples: ["./node_modules/rejot-kafka/manifest.schema.json"] }),
+  connections: z.array(connection).optional().describe("Databases and Kafkas, by slug."),
+  dataStores: z.array(dataStore).optional().describe("The databases that are published from or written to."),
+  eventStores: z
+    .array(eventStore)
+    .optional()
+    .describe("The Kafka that events are kept in: the first kafka connection named."),
+  publicSchemas: z.array(publicSchema).optional().describe("What this team publishes."),
+  consumerSchemas: z
+    .array(consumerSchema)
+    .optional()
+    .describe("What this team reads of others, and how it is stored."),
+  workspaces: z
+    .array(z.string())
+    .optional()
+    .describe("Paths or globs of manifests that form the workspace, relative to this one.")
+    .meta({ examples: [["./**/rejot-manifest.json"]] }),
 });
 
 /** A manifest as it stands in its file. */
