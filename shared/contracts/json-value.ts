@@ -21,7 +21,7 @@ export function jsonTextWriter(type: AvroType): (value: unknown) => string {
       return (value) => String(value);
     case "float":
     case "double":
-      return (value) => JSON.stringify(Number.isFinite(value) ? value : String(value));
+      return (value) => doubleJson(value as number);
     case "array": {
       const item = jsonTextWriter(shape.items);
       return (value) => `[${(value as unknown[]).map(item).join(",")}]`;
@@ -51,6 +51,11 @@ export function jsonTextWriter(type: AvroType): (value: unknown) => string {
       return (value) => JSON.stringify(text(value));
     }
   }
+}
+
+/** The json type keeps -0, which JSON.stringify does not. */
+function doubleJson(value: number): string {
+  return Object.is(value, -0) ? "-0" : JSON.stringify(Number.isFinite(value) ? value : String(value));
 }
 
 function unionText(union: readonly AvroType[]): (value: unknown) => string {

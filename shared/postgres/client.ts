@@ -15,6 +15,7 @@ const SESSION = [
   "-c bytea_output=hex",
   "-c lc_monetary=C",
   "-c xmloption=content",
+  "-c array_nulls=on",
 ].join(" ");
 
 /** A connection to a server. */

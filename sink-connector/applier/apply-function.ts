@@ -13,6 +13,8 @@ export interface FunctionStatement {
   readonly shape: ParameterShape;
   /** The server's type of each parameter. */
   readonly castTypes: readonly string[];
+  /** The same types, without domains: a variable cannot be of a domain that is NOT NULL before it has a value. */
+  readonly variableTypes: readonly string[];
 }
 
 /** The one call per batch; parameters are group, the progress moves as five arrays, statements, values. */
@@ -85,9 +87,12 @@ export function moveProgressSql(names: {
 }
 
 /** A statement with what comes before and after it; its parameters are variables, so that each is cast once. */
-function branch({ template, shape, castTypes }: FunctionStatement, statement: number): string {
-  const sql = shape.render((index) => `(${variable(statement, index)})`);
-  const assignments = castTypes.map(
+function branch({ template, shape, castTypes, variableTypes }: FunctionStatement, statement: number): string {
+  const sql = shape.render((index) => {
+    const value = variable(statement, index);
+    return castTypes[index] === variableTypes[index] ? `(${value})` : `(${value}::${castTypes[index]})`;
+  });
+  const assignments = variableTypes.map(
     (type, i) => `${variable(statement, i)} := (_rejot_values[_rejot_base + ${i + 1}])::${type};`,
   );
   // The line breaks end a comment that the statement may end with.
@@ -96,8 +101,8 @@ function branch({ template, shape, castTypes }: FunctionStatement, statement: nu
   return [...assignments, ...advance, run].join("\n");
 }
 
-function declarations({ castTypes }: FunctionStatement, statement: number): string {
-  return castTypes.map((type, i) => `${variable(statement, i)} ${type};`).join(" ");
+function declarations({ variableTypes }: FunctionStatement, statement: number): string {
+  return variableTypes.map((type, i) => `${variable(statement, i)} ${type};`).join(" ");
 }
 
 function variable(statement: number, index: number): string {

@@ -1,7 +1,8 @@
 import type pg from "pg";
 import { RejotError } from "../../shared/errors/error.ts";
 import { isTransientPostgresError, sqlState } from "../../shared/postgres/client.ts";
-import { loadTypeCatalog, type PgType } from "../../shared/postgres/type-catalog.ts";
+import type { RenderedSql } from "../../shared/postgres/sql/template.ts";
+import { loadTypeCatalog, type PgType, withoutDomains } from "../../shared/postgres/type-catalog.ts";
 import { byName, byUse, type ParameterShape, type SinkStatement } from "./statements.ts";
 
 /** The parameters of one statement and the types that the destination gives them. */
@@ -10,6 +11,8 @@ export interface StatementParameters {
   readonly types: readonly PgType[];
   /** The same types, spelled so that a cast to them never cuts a value. */
   readonly castTypes: readonly string[];
+  /** The same, without domains. */
+  readonly variableTypes: readonly string[];
 }
 
 /** "inconsistent types deduced for parameter": one placeholder stands where two types are wanted. */
@@ -28,10 +31,15 @@ export async function describeStatements(
   for (const statement of statements) {
     const { shape, oids } = await parameters(client, statement);
     await catalog.require(oids);
+    const types = oids.map((oid) => catalog.get(oid));
     described.push({
       shape,
-      types: oids.map((oid) => catalog.get(oid)),
+      types,
       castTypes: await castTypes(client, oids),
+      variableTypes: await castTypes(
+        client,
+        types.map((type) => withoutDomains(type).oid),
+      ),
     });
   }
   return described;
@@ -45,27 +53,39 @@ async function parameters(
   try {
     return { shape, oids: await parameterOids(client, shape) };
   } catch (cause) {
-    if (sqlState(cause) !== INCONSISTENT_TYPES) throw rejected(statement, cause);
+    if (sqlState(cause) !== INCONSISTENT_TYPES) throw rejected(statement, shape, cause);
   }
   const wider = byUse(statement.template);
   try {
     return { shape: wider, oids: await parameterOids(client, wider) };
   } catch (cause) {
-    throw rejected(statement, cause);
+    throw rejected(statement, wider, cause);
   }
 }
 
-function rejected({ purpose, consumerName, template }: SinkStatement, cause: unknown): unknown {
+function rejected(
+  { purpose, consumerName, template }: SinkStatement,
+  shape: ParameterShape,
+  cause: unknown,
+): unknown {
   if (isTransientPostgresError(cause)) return cause;
+  const position = Number((cause as { position?: string }).position);
+  const sql = position > PREPARE.length ? prepared(shape).placeOf(position - PREPARE.length) : undefined;
   return new RejotError("SINK_SQL_REJECTED", {
     detail: `${purpose} of ${consumerName}: ${(cause as Error).message}`,
     cause,
-    context: { sql: template.sql },
+    ...(sql === undefined ? { context: { sql: template.sql } } : { sql }),
   });
 }
 
+const PREPARE = "PREPARE _rejot_describe AS ";
+
+function prepared(shape: ParameterShape): RenderedSql {
+  return shape.renderMapped((index) => `$${index + 1}`);
+}
+
 async function parameterOids(client: pg.ClientBase, shape: ParameterShape): Promise<number[]> {
-  await client.query(`PREPARE _rejot_describe AS ${shape.render((index) => `$${index + 1}`)}`);
+  await client.query(`${PREPARE}${prepared(shape).text}`);
   const { rows } = await client.query<{ oid: string }>(
     `SELECT t::oid::text AS oid FROM pg_catalog.pg_prepared_statements,
        unnest(parameter_types) WITH ORDINALITY AS p(t, n) WHERE name = '_rejot_describe' ORDER BY n`,

@@ -12,6 +12,14 @@ interface Run {
   readonly outcomes: Outcome[];
 }
 
+/** A row may hold megabytes, and its message goes into logs, statuses and topics. */
+const SHOWN_VALUE_CHARACTERS = 80;
+const SHOWN_ROW_CHARACTERS = 800;
+
+function shortened(text: string, characters: number): string {
+  return text.length > characters ? `${text.slice(0, characters)}…` : text;
+}
+
 /** Collects what is to be transformed, statement by statement, and runs each statement once for all its rows. */
 export class StatementRuns {
   #runs = new Map<BatchStatement, Run>();
@@ -123,10 +131,10 @@ export class FailedRun extends Error {
       else from = middle;
     }
     const row = this.#statement.parameters
-      .map((name, i) => `${name}=${this.#arguments[i]?.[from] ?? "NULL"}`)
+      .map((name, i) => `${name}=${shortened(this.#arguments[i]?.[from] ?? "NULL", SHOWN_VALUE_CHARACTERS)}`)
       .join(", ");
     return new RejotError("TRANSFORMATION_FAILED", {
-      detail: `${this.error.detail} (row ${row})`,
+      detail: `${this.error.detail} (row ${shortened(row, SHOWN_ROW_CHARACTERS)})`,
       cause: this.error.cause,
       context: this.error.context,
     });

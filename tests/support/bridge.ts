@@ -11,14 +11,20 @@ import { type RunningSink, startSink } from "./running-sink.ts";
 import { sourceConfig } from "./source.ts";
 
 /** One public schema and the consumer schema that copies it. */
-export interface BridgeOptions {
-  readonly sourceSql: string;
-  readonly destinationSql: string;
+export interface BridgedSchema {
   /** JSON Schema properties of the output; all are required. */
   readonly properties: Record<string, object>;
   readonly transformations: readonly Transformation[];
   readonly sql: string;
   readonly deleteSql: string;
+}
+
+/** The schema is called `object`, its copy `copy`. */
+export interface BridgeOptions extends BridgedSchema {
+  readonly sourceSql: string;
+  readonly destinationSql: string;
+  /** Further schemas by name; their copies are called `copy-<name>`. */
+  readonly more?: Readonly<Record<string, BridgedSchema>>;
   /** Default: the servers of the run. */
   readonly stack?: StackAddresses;
 }
@@ -103,6 +109,7 @@ function manifestOf(
     slotName: randomName("slot"),
     publicationName: randomName("pub"),
   };
+  const schemas: [string, BridgedSchema][] = [["object", options], ...Object.entries(options.more ?? {})];
   return {
     slug,
     manifestVersion: 0,
@@ -113,31 +120,27 @@ function manifestOf(
     ],
     dataStores: [{ connectionSlug: "source", config: data }, { connectionSlug: "sink" }],
     eventStores: [{ connectionSlug: "events" }],
-    publicSchemas: [
-      {
-        name: "object",
-        source: { dataStoreSlug: "source" },
-        outputSchema: {
-          type: "object",
-          properties: options.properties,
-          required: Object.keys(options.properties),
-        },
-        version: { major: 1, minor: 0 },
-        config: { publicSchemaType: "postgres", transformations: [...options.transformations] },
+    publicSchemas: schemas.map(([name, schema]) => ({
+      name,
+      source: { dataStoreSlug: "source" },
+      outputSchema: {
+        type: "object",
+        properties: schema.properties,
+        required: Object.keys(schema.properties),
       },
-    ],
-    consumerSchemas: [
-      {
-        name: "copy",
-        sourceManifestSlug: slug,
-        publicSchema: { name: "object", majorVersion: 1 },
-        config: {
-          consumerSchemaType: "postgres",
-          destinationDataStoreSlug: "sink",
-          sql: options.sql,
-          deleteSql: options.deleteSql,
-        },
+      version: { major: 1, minor: 0 },
+      config: { publicSchemaType: "postgres", transformations: [...schema.transformations] },
+    })),
+    consumerSchemas: schemas.map(([name, { sql, deleteSql }]) => ({
+      name: name === "object" ? "copy" : `copy-${name}`,
+      sourceManifestSlug: slug,
+      publicSchema: { name, majorVersion: 1 },
+      config: {
+        consumerSchemaType: "postgres",
+        destinationDataStoreSlug: "sink",
+        sql,
+        deleteSql,
       },
-    ],
+    })),
   };
 }
