@@ -1,8 +1,9 @@
 import { dirname, relative, sep } from "node:path";
-import { type Diagnostic, diagnostic } from "../shared/manifest/diagnostic.ts";
-import { displayPath } from "../shared/manifest/load.ts";
+import { DefinitionPlaces, type FilePlace } from "../shared/manifest/definition-places.ts";
+import { type Diagnostic, diagnostic, placeIn } from "../shared/manifest/diagnostic.ts";
 import type { ConsumerSchema, Manifest, PublicSchema } from "../shared/manifest/schema.ts";
-import { type CollectedSchemas, placeOf } from "./schema-files.ts";
+import { consumerSchemaName, publicSchemaName } from "../shared/manifest/schema-place.ts";
+import { type CollectedSchemas, definitionOf } from "./schema-files.ts";
 
 /** A manifest with the collected schemas in it, and what changed. */
 export interface MergedManifest {
@@ -12,6 +13,8 @@ export interface MergedManifest {
   /** Names of schemas whose file no longer creates them. */
   readonly removed: readonly string[];
   readonly diagnostics: readonly Diagnostic[];
+  /** Where all of it is defined. */
+  readonly places: DefinitionPlaces;
 }
 
 /**
@@ -28,23 +31,30 @@ export function mergeSchemas(
   const name = (file: string) => relative(folder, file).split(sep).join("/");
   const collectedNames = new Set([...collected.files].map(name));
   const diagnostics: Diagnostic[] = [];
+  const calls = new Map<PublicSchema | ConsumerSchema, readonly FilePlace[]>();
   const publicSchemas = new Map<string, PublicSchema>();
   const consumerSchemas = new Map<string, ConsumerSchema>();
   for (const created of collected.schemas) {
-    const place = placeOf(created, collected.files);
+    const places = definitionOf(created);
+    const [place] = places;
     const definition = place === undefined ? {} : { definitionFile: name(place.file) };
-    const location = place === undefined ? "(unknown file)" : `${displayPath(place.file)}:${place.line}`;
+    const at = (part: string) => (place === undefined ? part : placeIn(place, part));
     if (created.kind === "public") {
-      const id = publicId(created.schema);
+      const schema = inOrder(created.schema, definition);
+      const id = publicId(schema);
       if (publicSchemas.has(id))
-        diagnostics.push(diagnostic("DUPLICATE_PUBLIC_SCHEMA", "error", location, id));
-      publicSchemas.set(id, inOrder(created.schema, definition));
+        diagnostics.push(diagnostic("DUPLICATE_PUBLIC_SCHEMA", "error", at(publicSchemaName(schema)), id));
+      publicSchemas.set(id, schema);
+      calls.set(schema, places);
     } else {
-      const id = created.schema.name;
-      if (consumerSchemas.has(id)) {
-        diagnostics.push(diagnostic("DUPLICATE_CONSUMER_SCHEMA", "error", location, `"${id}"`));
-      }
-      consumerSchemas.set(id, inOrder(created.schema, definition));
+      const schema = inOrder(created.schema, definition);
+      const id = `"${schema.name}"`;
+      if (consumerSchemas.has(schema.name))
+        diagnostics.push(
+          diagnostic("DUPLICATE_CONSUMER_SCHEMA", "error", at(consumerSchemaName(schema)), id),
+        );
+      consumerSchemas.set(schema.name, schema);
+      calls.set(schema, places);
     }
   }
   const gone = (schema: PublicSchema | ConsumerSchema) =>
@@ -64,6 +74,7 @@ export function mergeSchemas(
     consumerSchemas: sorted([...consumerSchemas.values()], (s) => s.name),
     removed: [...oldPublic.filter(gone).map(publicId), ...oldConsumer.filter(gone).map((s) => `"${s.name}"`)],
     diagnostics,
+    places: new DefinitionPlaces(manifestFile, manifest, calls),
   };
 }
 

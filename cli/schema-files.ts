@@ -4,9 +4,10 @@ import { extname, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { type CreatedSchema, createdSchemas } from "../shared/contracts/created-schemas.ts";
 import { RejotError } from "../shared/errors/error.ts";
-import { type Diagnostic, diagnostic, diagnosticOfError } from "../shared/manifest/diagnostic.ts";
+import type { FilePlace } from "../shared/manifest/definition-places.ts";
+import { type Diagnostic, diagnostic, diagnosticOfError, placeIn } from "../shared/manifest/diagnostic.ts";
 import { displayPath } from "../shared/manifest/load.ts";
-import { installSchemaModuleHooks } from "./schema-module-hooks.ts";
+import { installSchemaModuleHooks, originalPlace } from "./schema-module-hooks.ts";
 
 /** What running the schema files gave. */
 export interface CollectedSchemas {
@@ -75,31 +76,37 @@ function notAModule(file: string): RejotError {
 }
 
 function failure(file: string, error: unknown): Diagnostic {
-  const location = placeInStack(file, error) ?? displayPath(file);
-  if (error instanceof RejotError) return diagnosticOfError(error, location);
+  const place = placeIn(placeInStack(file, error) ?? { file }, "schema file");
+  if (error instanceof RejotError) return diagnosticOfError(error, place);
   const message = error instanceof Error ? error.message : String(error);
-  return diagnostic("SCHEMA_FILE_FAILED", "error", location, message.replaceAll(/file:\/\/(\S+)/g, "$1"));
+  return diagnostic("SCHEMA_FILE_FAILED", "error", place, message.replaceAll(/file:\/\/(\S+)/g, "$1"));
 }
 
-/** `schemas.ts:12` when the error's stack passes through the file. */
-function placeInStack(file: string, error: unknown): string | undefined {
+/** Where the error's stack passes through the file. */
+function placeInStack(file: string, error: unknown): FilePlace | undefined {
   const stack = error instanceof Error ? (error.stack ?? "") : "";
   for (const name of [pathToFileURL(file).href, file]) {
     const at = stack.indexOf(`${name}:`);
-    const line = at < 0 ? undefined : /^\d+/.exec(stack.slice(at + name.length + 1))?.[0];
-    if (line !== undefined) return `${displayPath(file)}:${line}`;
+    const match = at < 0 ? null : /^(\d+)(?::(\d+))?/.exec(stack.slice(at + name.length + 1));
+    if (match === null) continue;
+    const line = Number(match[1]);
+    if (match[2] === undefined) return { file, line };
+    return originalPlace({ file, line, column: Number(match[2]) });
   }
   return undefined;
 }
 
-/** The file and line a schema was created at: the innermost caller that is one of the files, else the innermost. */
-export function placeOf(
-  created: CreatedSchema,
-  files: ReadonlySet<string>,
-): { file: string; line: number } | undefined {
-  const places = created.places.map(({ file, line }) => ({
-    file: file.startsWith("file:") ? fileURLToPath(file) : file,
-    line,
-  }));
-  return places.find((place) => files.has(place.file)) ?? places[0];
+/**
+ * The calls that created a schema, those in the file that defines it first, innermost first. The file that defines a
+ * schema is the module whose evaluation created it: one that calls a factory in another file, not the factory.
+ */
+export function definitionOf(created: CreatedSchema): FilePlace[] {
+  const places = created.places.map(({ file, line, column }) =>
+    originalPlace({ file: file.startsWith("file:") ? fileURLToPath(file) : file, line, column }),
+  );
+  const definition = places.at(-1)?.file;
+  return [
+    ...places.filter((place) => place.file === definition),
+    ...places.filter((place) => place.file !== definition),
+  ];
 }

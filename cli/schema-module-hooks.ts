@@ -11,6 +11,15 @@ const OWN_FOLDERS = /^(cli|shared|source-connector|sink-connector)\//;
 const TYPESCRIPT = /\.[mc]?ts$/;
 
 let loadedFiles: Set<string> | undefined;
+/** Of files whose lines were moved: the way back. */
+const sourceMaps = new Map<string, module.SourceMap>();
+
+/** The place in a file as its author sees it. `file` is a path. */
+export function originalPlace<T extends { file: string; line: number; column: number }>(place: T): T {
+  const entry = sourceMaps.get(place.file)?.findEntry(place.line - 1, place.column - 1);
+  if (entry === undefined || !("originalLine" in entry)) return place;
+  return { ...place, line: entry.originalLine + 1, column: entry.originalColumn + 1 };
+}
 
 /**
  * Lets schema files be imported as they are: our own name leads to this very package (its list of created schemas
@@ -68,17 +77,23 @@ function siblingOf(specifier: string, parentUrl: string): string | undefined {
 }
 
 function loadTypeScript(url: string, format: string | null | undefined): module.LoadFnOutput {
-  const source = readFileSync(fileURLToPath(url), "utf8");
+  const file = fileURLToPath(url);
+  const source = readFileSync(file, "utf8");
   const isModule = format == null ? /^\s*(import|export)\b/m.test(source) : format.startsWith("module");
-  return { format: isModule ? "module" : "commonjs", source: strip(source), shortCircuit: true };
+  return { format: isModule ? "module" : "commonjs", source: strip(source, file), shortCircuit: true };
 }
 
-function strip(source: string): string {
+function strip(source: string, file: string): string {
   try {
     return module.stripTypeScriptTypes(source);
   } catch (error) {
     // Enums and the like have to be rewritten, which moves lines: only where there is no other way.
     if ((error as NodeJS.ErrnoException).code !== "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX") throw error;
-    return module.stripTypeScriptTypes(source, { mode: "transform" });
+    const code = module.stripTypeScriptTypes(source, { mode: "transform", sourceMap: true });
+    const map = /\/\/# sourceMappingURL=data:application\/json;base64,([A-Za-z0-9+/=]+)\s*$/.exec(code)?.[1];
+    if (map !== undefined) {
+      sourceMaps.set(file, new module.SourceMap(JSON.parse(Buffer.from(map, "base64").toString())));
+    }
+    return code;
   }
 }

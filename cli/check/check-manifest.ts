@@ -1,5 +1,5 @@
 import type { Diagnostic } from "../../shared/manifest/diagnostic.ts";
-import { displayPath, type LoadedManifest } from "../../shared/manifest/load.ts";
+import type { LoadedManifest } from "../../shared/manifest/load.ts";
 import type { Environment } from "../../shared/manifest/secrets.ts";
 import { checkWorkspace } from "../../shared/manifest/workspace.ts";
 import { checkStatements } from "./static-check.ts";
@@ -24,7 +24,7 @@ export async function checkManifest(
 ): Promise<Diagnostic[]> {
   const { diagnostics: found, publicSchemas } = await checkWorkspace([target, ...others]);
   // What this manifest breaks elsewhere is its business; what others could do better is not.
-  const isOurs = (d: Diagnostic) => d.severity === "error" || d.location.startsWith(displayPath(target.path));
+  const isOurs = (d: Diagnostic) => d.severity === "error" || d.manifest === target.manifest.slug;
   const diagnostics = found.filter(isOurs);
   diagnostics.push(...(await checkStatements(target, publicSchemas)));
   if (diagnostics.some((d) => d.severity === "error")) return diagnostics;

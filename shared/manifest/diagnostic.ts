@@ -20,6 +20,8 @@ export interface Diagnostic extends Place {
   /** The code's title and what exactly was found. */
   readonly message: string;
   readonly hint: string;
+  /** Slug of the manifest it concerns, where several are checked together. */
+  readonly manifest?: string;
   /** Where in the schema's SQL, when the parser or the server says so. */
   readonly sql?: SqlPlace;
 }

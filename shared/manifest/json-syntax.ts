@@ -31,6 +31,47 @@ export function findJsonSyntaxError(text: string): SyntaxPosition | undefined {
   }
 }
 
+/**
+ * Where a value stands in a text that is JSON: `["connections", 0, "slug"]`. Where the path leads nowhere, the last
+ * value on the way that exists; undefined for a text that is not JSON.
+ */
+export function findJsonValue(
+  text: string,
+  path: readonly (string | number)[],
+): { line: number; column: number } | undefined {
+  try {
+    let at = skipSpace(text, 0);
+    for (const step of path) {
+      const next = childAt(text, at, step);
+      if (next === undefined) break;
+      at = next;
+    }
+    const before = text.slice(0, at);
+    return { line: before.split("\n").length, column: at - before.lastIndexOf("\n") };
+  } catch (error) {
+    if (error instanceof SyntaxStop) return undefined;
+    throw error;
+  }
+}
+
+/** Where an element or a member's value begins. As JSON.parse does, the last of several members of one name wins. */
+function childAt(text: string, start: number, step: string | number): number | undefined {
+  const isArray = text[start] === "[";
+  if (isArray !== (typeof step === "number") || (!isArray && text[start] !== "{")) return undefined;
+  const close = isArray ? "]" : "}";
+  let found: number | undefined;
+  let at = skipSpace(text, start + 1);
+  for (let index = 0; text[at] !== close; index++) {
+    const value = isArray ? at : skipSpace(text, skipSpace(text, readString(text, at)) + 1);
+    const name = isArray ? index : (JSON.parse(text.slice(at, readString(text, at))) as string);
+    if (name === step) found = value;
+    at = skipSpace(text, readValue(text, value));
+    if (text[at] === ",") at = skipSpace(text, at + 1);
+    else if (text[at] !== close) throw new SyntaxStop(at, `"," or "${close}" is expected`);
+  }
+  return found;
+}
+
 const SPACE = /[ \t\r\n]*/y;
 const STRING = /"(?:[^"\\\p{Cc}]|[\x7f-\x9f]|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*"/uy;
 const LITERAL = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null/y;

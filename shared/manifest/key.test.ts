@@ -23,11 +23,12 @@ const on = (operation: Transformation["operation"], sql: string, table = "things
   table,
   sql,
 });
-const codes = async (s: PublicSchema) => (await resolveKey(s, "here")).diagnostics.map((d) => d.code);
+const HERE = { schema: () => ({ location: "here" }), transformation: () => ({ location: "there" }) };
+const codes = async (s: PublicSchema) => (await resolveKey(s, HERE)).diagnostics.map((d) => d.code);
 
 test("an explicit key comes first", async () => {
   const explicit = schema([on("delete", "SELECT :id AS id, :name AS name")], { key: ["name"] });
-  expect(await resolveKey(explicit, "here")).toEqual({ keyFields: ["name"], origin: "key", diagnostics: [] });
+  expect(await resolveKey(explicit, HERE)).toEqual({ keyFields: ["name"], origin: "key", diagnostics: [] });
 });
 
 test("else what the delete transformation selects", async () => {
@@ -35,27 +36,27 @@ test("else what the delete transformation selects", async () => {
     on("insert", "SELECT id, name FROM things WHERE name = :name"),
     on("delete", "SELECT :id::bigint AS id, tenant FROM things WHERE id = :id"),
   ]);
-  expect(await resolveKey(s, "here")).toMatchObject({ keyFields: ["id", "tenant"], origin: "delete" });
+  expect(await resolveKey(s, HERE)).toMatchObject({ keyFields: ["id", "tenant"], origin: "delete" });
 });
 
 test("else the selected columns that pin the changed row, under their output names", async () => {
   const one = schema([
     on("update", "SELECT t.uid::text AS id, t.name FROM things t JOIN x USING (a) WHERE t.uid = :uid"),
   ]);
-  expect(await resolveKey(one, "here")).toMatchObject({ keyFields: ["id"], origin: "where" });
+  expect(await resolveKey(one, HERE)).toMatchObject({ keyFields: ["id"], origin: "where" });
   const two = schema([
     on("update", "SELECT tenant, id FROM public.things WHERE id = $1 AND tenant = $2", "public.things"),
   ]);
-  expect(await resolveKey(two, "here")).toMatchObject({ keyFields: ["id", "tenant"] });
+  expect(await resolveKey(two, HERE)).toMatchObject({ keyFields: ["id", "tenant"] });
 });
 
 test("the changed table is found as Postgres reads its name", async () => {
   for (const table of ['"Thing s"', 'public."Thing s"']) {
     const quoted = schema([on("update", 'SELECT id FROM "Thing s" WHERE id = :id', table)]);
-    expect(await resolveKey(quoted, "here")).toMatchObject({ keyFields: ["id"] });
+    expect(await resolveKey(quoted, HERE)).toMatchObject({ keyFields: ["id"] });
   }
   const folded = schema([on("update", "SELECT id FROM things WHERE id = :id", "Public.Things")]);
-  expect(await resolveKey(folded, "here")).toMatchObject({ keyFields: ["id"] });
+  expect(await resolveKey(folded, HERE)).toMatchObject({ keyFields: ["id"] });
 });
 
 test("no key: nothing pinned, a pinned column not selected, two answers", async () => {
@@ -74,7 +75,7 @@ test("a fan-out from a joined table does not make the key unclear", async () => 
     on("insert", "SELECT t.id FROM things t WHERE t.id = :id"),
     on("update", "SELECT t.id FROM owners o JOIN things t ON t.owner = o.id WHERE o.id = :id", "owners"),
   ]);
-  expect(await resolveKey(s, "here")).toMatchObject({ keyFields: ["id"], diagnostics: [] });
+  expect(await resolveKey(s, HERE)).toMatchObject({ keyFields: ["id"], diagnostics: [] });
 });
 
 test("a delete that re-publishes the whole object says nothing about the key", async () => {
@@ -82,7 +83,7 @@ test("a delete that re-publishes the whole object says nothing about the key", a
     on("insert", "SELECT id FROM things WHERE id = :id"),
     { ...on("delete", "SELECT id, name, tenant FROM things WHERE id = :thing_id", "parts"), emit: "upsert" },
   ]);
-  expect(await resolveKey(s, "here")).toMatchObject({ keyFields: ["id"], origin: "where" });
+  expect(await resolveKey(s, HERE)).toMatchObject({ keyFields: ["id"], origin: "where" });
 });
 
 test("key fields that do not exist or may be absent, deletes that miss one, SQL that does not parse", async () => {

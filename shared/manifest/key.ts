@@ -1,6 +1,6 @@
 import { outputColumns, pinnedColumns, selectShape } from "../postgres/sql/select-shape.ts";
 import { type Node, parseTemplate, type SqlTemplate } from "../postgres/sql/template.ts";
-import { type Diagnostic, diagnostic, diagnosticOfError } from "./diagnostic.ts";
+import { type Diagnostic, diagnostic, diagnosticOfError, type Place } from "./diagnostic.ts";
 import type { PublicSchema, Transformation } from "./schema.ts";
 
 /** The key of a public schema, or what keeps it from being known. */
@@ -14,20 +14,28 @@ export interface KeyResolution {
 
 /**
  * Finds the key of a public schema: its own `key`; else what its delete transformations select; else the columns
- * that pin the changed row in WHERE, where they are selected. `location` is for the diagnostics.
+ * that pin the changed row in WHERE, where they are selected. `places` are for the diagnostics.
  */
-export async function resolveKey(schema: PublicSchema, location: string): Promise<KeyResolution> {
+export async function resolveKey(schema: PublicSchema, places: KeyPlaces): Promise<KeyResolution> {
   const parsed: ParsedTransformation[] = [];
-  for (const [i, transformation] of schema.config.transformations.entries()) {
-    const place = `${location} transformations[${i}] (${transformation.operation} of ${transformation.table})`;
+  const diagnostics: Diagnostic[] = [];
+  for (const transformation of schema.config.transformations) {
     try {
-      parsed.push({ place, transformation, template: await parseTemplate(transformation.sql) });
+      parsed.push({ transformation, template: await parseTemplate(transformation.sql) });
     } catch (error) {
-      return { keyFields: [], origin: "none", diagnostics: [diagnosticOfError(error, place)] };
+      diagnostics.push(diagnosticOfError(error, places.transformation(transformation, error)));
     }
   }
-  const found = findKey(schema, parsed, location);
-  return { ...found, diagnostics: [...found.diagnostics, ...checkFields(schema, found.keyFields, location)] };
+  if (diagnostics.length > 0) return { keyFields: [], origin: "none", diagnostics };
+  const found = findKey(schema, parsed, places);
+  return { ...found, diagnostics: [...found.diagnostics, ...checkFields(schema, found.keyFields, places)] };
+}
+
+/** Where the parts of the schema stand; asked only where there is something to report. */
+export interface KeyPlaces {
+  schema(): Place;
+  /** With the error of its SQL, which may know a position. */
+  transformation(transformation: Transformation, error?: unknown): Place;
 }
 
 /** Whether a transformation takes an object away: the delete of a row without `emit: "upsert"`. */
@@ -36,37 +44,40 @@ export function emitsTombstone(transformation: Transformation): boolean {
 }
 
 interface ParsedTransformation {
-  readonly place: string;
   readonly transformation: Transformation;
   readonly template: SqlTemplate;
 }
 
-function findKey(schema: PublicSchema, parsed: ParsedTransformation[], location: string): KeyResolution {
+function findKey(schema: PublicSchema, parsed: ParsedTransformation[], places: KeyPlaces): KeyResolution {
   const deletes = parsed.filter((p) => emitsTombstone(p.transformation));
   if (schema.key !== undefined) {
-    return { keyFields: schema.key, origin: "key", diagnostics: checkDeletes(deletes, schema.key) };
+    return { keyFields: schema.key, origin: "key", diagnostics: checkDeletes(deletes, schema.key, places) };
   }
   const deleted = deletes.map((p) => outputColumns(p.template));
   const first = deleted[0];
   if (first !== undefined && first.length > 0 && !first.includes(undefined)) {
     const keyFields = first.filter((column) => column !== undefined);
-    return { keyFields, origin: "delete", diagnostics: checkDeletes(deletes.slice(1), keyFields) };
+    return { keyFields, origin: "delete", diagnostics: checkDeletes(deletes.slice(1), keyFields, places) };
   }
-  return keyFromPins(parsed, location);
+  return keyFromPins(parsed, places);
 }
 
 /** Every delete transformation has to say which object goes: the fields of the key. */
-function checkDeletes(deletes: ParsedTransformation[], keyFields: readonly string[]): Diagnostic[] {
-  return deletes.flatMap(({ place, template }) => {
+function checkDeletes(
+  deletes: ParsedTransformation[],
+  keyFields: readonly string[],
+  places: KeyPlaces,
+): Diagnostic[] {
+  return deletes.flatMap(({ transformation, template }) => {
     const columns = outputColumns(template);
     const missing = columns.includes(undefined) ? [] : keyFields.filter((field) => !columns.includes(field));
     if (missing.length === 0) return [];
     const detail = `it does not select ${quoted(missing)} of the key (${keyFields.join(", ")})`;
-    return [diagnostic("DELETE_WITHOUT_KEY", "error", place, detail)];
+    return [diagnostic("DELETE_WITHOUT_KEY", "error", places.transformation(transformation), detail)];
   });
 }
 
-function keyFromPins(parsed: ParsedTransformation[], location: string): KeyResolution {
+function keyFromPins(parsed: ParsedTransformation[], places: KeyPlaces): KeyResolution {
   const candidates = new Map<string, string[]>();
   for (const { transformation, template } of parsed) {
     if (emitsTombstone(transformation)) continue;
@@ -82,7 +93,7 @@ function keyFromPins(parsed: ParsedTransformation[], location: string): KeyResol
   return {
     keyFields: [],
     origin: "none",
-    diagnostics: [diagnostic("KEY_NOT_FOUND", "error", location, detail)],
+    diagnostics: [diagnostic("KEY_NOT_FOUND", "error", places.schema(), detail)],
   };
 }
 
@@ -116,7 +127,7 @@ function selects(target: Node, column: string, qualifier: string): boolean {
   return names.at(-1) === column && (names.length === 1 || names.at(-2) === qualifier);
 }
 
-function checkFields(schema: PublicSchema, keyFields: readonly string[], location: string): Diagnostic[] {
+function checkFields(schema: PublicSchema, keyFields: readonly string[], places: KeyPlaces): Diagnostic[] {
   const properties = schema.outputSchema.properties as Record<string, unknown> | undefined;
   if (properties === undefined) return [];
   const required = (schema.outputSchema.required as string[] | undefined) ?? [];
@@ -126,10 +137,17 @@ function checkFields(schema: PublicSchema, keyFields: readonly string[], locatio
   return [
     ...(unknown.length === 0
       ? []
-      : [diagnostic("KEY_FIELD_UNKNOWN", "error", location, `${quoted(unknown)}; its fields are ${known}`)]),
+      : [
+          diagnostic(
+            "KEY_FIELD_UNKNOWN",
+            "error",
+            places.schema(),
+            `${quoted(unknown)}; its fields are ${known}`,
+          ),
+        ]),
     ...(optional.length === 0
       ? []
-      : [diagnostic("KEY_FIELD_NULLABLE", "warning", location, quoted(optional))]),
+      : [diagnostic("KEY_FIELD_NULLABLE", "warning", places.schema(), quoted(optional))]),
   ];
 }
 

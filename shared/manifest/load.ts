@@ -1,6 +1,7 @@
 import { glob, readFile, realpath, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { RejotError } from "../errors/error.ts";
+import type { DefinitionPlaces } from "./definition-places.ts";
 import { findJsonSyntaxError } from "./json-syntax.ts";
 import { type Manifest, manifestSchema } from "./schema.ts";
 import { describeZodIssues } from "./zod-issues.ts";
@@ -10,6 +11,8 @@ export interface LoadedManifest {
   /** Absolute path. */
   readonly path: string;
   readonly manifest: Manifest;
+  /** Where its parts are defined, when that is more than its file tells: schemas that were just collected. */
+  readonly places?: DefinitionPlaces;
 }
 
 /** The file name that is looked for when a folder is named, or none. */

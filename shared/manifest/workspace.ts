@@ -3,7 +3,7 @@ import { publicSchemaTopic } from "../kafka/naming.ts";
 import { parseConnectionString } from "./connection-string.ts";
 import { type Diagnostic, throwOnErrors } from "./diagnostic.ts";
 import { resolveKey } from "./key.ts";
-import { displayPath, type LoadedManifest } from "./load.ts";
+import type { LoadedManifest } from "./load.ts";
 import type {
   ConsumerSchema,
   KafkaConnection,
@@ -12,6 +12,7 @@ import type {
   PostgresDataStore,
   PublicSchema,
 } from "./schema.ts";
+import { publicSchemaPlace, transformationPlace } from "./schema-place.ts";
 import { type Environment, resolveSecrets, soleReference } from "./secrets.ts";
 import { checkStructure } from "./workspace-check.ts";
 
@@ -102,11 +103,14 @@ export async function checkWorkspace(
 ): Promise<{ diagnostics: Diagnostic[]; publicSchemas: ResolvedPublicSchema[] }> {
   const diagnostics = checkStructure(loaded);
   const publicSchemas: ResolvedPublicSchema[] = [];
-  for (const { manifest, path } of loaded) {
-    for (const [i, schema] of (manifest.publicSchemas ?? []).entries()) {
-      const location = `${displayPath(path)}: publicSchemas[${i}] "${schema.name}" v${schema.version.major}`;
-      const key = await resolveKey(schema, location);
-      diagnostics.push(...key.diagnostics);
+  for (const one of loaded) {
+    const { manifest } = one;
+    for (const schema of manifest.publicSchemas ?? []) {
+      const key = await resolveKey(schema, {
+        schema: () => publicSchemaPlace(one, schema),
+        transformation: (transformation, error) => transformationPlace(one, schema, transformation, error),
+      });
+      diagnostics.push(...key.diagnostics.map((d) => ({ ...d, manifest: manifest.slug })));
       publicSchemas.push({
         manifestSlug: manifest.slug,
         dataStoreSlug: schema.source.dataStoreSlug,

@@ -1,5 +1,5 @@
 import { RejotError } from "../../shared/errors/error.ts";
-import type { Node, SqlTemplate } from "../../shared/postgres/sql/template.ts";
+import type { Node, RenderedSql, SqlTemplate } from "../../shared/postgres/sql/template.ts";
 
 /** One statement of a consumer schema. */
 export interface SinkStatement {
@@ -35,12 +35,14 @@ export interface ParameterShape {
   /** Placeholders by parameter. */
   readonly names: readonly string[];
   render(parameter: (index: number) => string): string;
+  /** The same, knowing where each of its characters comes from. */
+  renderMapped(parameter: (index: number) => string): RenderedSql;
 }
 
 /** One parameter per placeholder, however often it is used. */
 export function byName(template: SqlTemplate): ParameterShape {
   const { names } = template;
-  return { names, render: (parameter) => template.render((name) => parameter(names.indexOf(name))) };
+  return shape(names, (parameter) => template.renderMapped((name) => parameter(names.indexOf(name))));
 }
 
 /** One parameter per use: a placeholder may then be of another type where it is used again. */
@@ -50,11 +52,12 @@ export function byUse(template: SqlTemplate): ParameterShape {
     names.push(name);
     return "NULL";
   });
-  return {
-    names,
-    render: (parameter) => {
-      let index = 0;
-      return template.render(() => parameter(index++));
-    },
-  };
+  return shape(names, (parameter) => {
+    let index = 0;
+    return template.renderMapped(() => parameter(index++));
+  });
+}
+
+function shape(names: readonly string[], renderMapped: ParameterShape["renderMapped"]): ParameterShape {
+  return { names, renderMapped, render: (parameter) => renderMapped(parameter).text };
 }

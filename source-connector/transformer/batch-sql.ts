@@ -1,3 +1,4 @@
+import type { SqlPlace } from "../../shared/errors/error.ts";
 import { selectShape } from "../../shared/postgres/sql/select-shape.ts";
 import { nameRange, type SqlTemplate } from "../../shared/postgres/sql/template.ts";
 import { quoteIdentifier, type TableInfo } from "../../shared/postgres/table-info.ts";
@@ -19,6 +20,8 @@ export interface BatchSql {
   readonly text: string;
   /** The columns of the changed row that are handed over. */
   readonly columns: readonly string[];
+  /** The place in the team's SELECT of a character of `text`, counted from one; undefined for what is wrapped around. */
+  placeOf(position: number): SqlPlace | undefined;
 }
 
 /**
@@ -44,17 +47,22 @@ export async function batchSql(
     mode.kind === "row-image"
       ? [await imageEdit(template, mode.reference, columns.filter(inImage), value)]
       : [];
-  const inner = template.render((name) => {
+  const inner = template.renderMapped((name) => {
     const column = byName.get(columnOfPlaceholder(name, table) ?? "");
     return column === undefined ? "NULL" : `(${value(column)})`;
   }, edits);
   const arrays = columns.map((_, i) => `$${i + 1}::text[]`).join(", ");
   const names = columns.map((_, i) => `_rejot_c${i}`).join(", ");
+  const before =
+    `SELECT _rejot_r._rejot_ord, _rejot_q.* FROM unnest(${arrays}) WITH ORDINALITY ` +
+    `AS _rejot_r(${names}, _rejot_ord) CROSS JOIN LATERAL (\n`;
   return {
-    text:
-      `SELECT _rejot_r._rejot_ord, _rejot_q.* FROM unnest(${arrays}) WITH ORDINALITY ` +
-      `AS _rejot_r(${names}, _rejot_ord) CROSS JOIN LATERAL (\n${inner}\n) AS _rejot_q ORDER BY 1`,
+    text: `${before}${inner.text}\n) AS _rejot_q ORDER BY 1`,
     columns: columns.map((column) => column.name),
+    placeOf: (position) => {
+      const inside = position - before.length;
+      return inside < 1 || inside > [...inner.text].length ? undefined : inner.placeOf(inside);
+    },
   };
 }
 

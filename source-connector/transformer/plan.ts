@@ -2,10 +2,10 @@ import { RejotError } from "../../shared/errors/error.ts";
 import type { PublicSchema, Transformation } from "../../shared/manifest/schema.ts";
 import type { PostgresClient } from "../../shared/postgres/client.ts";
 import { selectShape } from "../../shared/postgres/sql/select-shape.ts";
-import { parseTemplate, type SqlTemplate } from "../../shared/postgres/sql/template.ts";
+import { parseTemplate, placeOfPlaceholder, type SqlTemplate } from "../../shared/postgres/sql/template.ts";
 import { beforeColumns, quoteIdentifier, type TableInfo } from "../../shared/postgres/table-info.ts";
 import type { ResultColumns } from "../ports.ts";
-import { batchSql, type TypedColumn } from "./batch-sql.ts";
+import { type BatchSql, batchSql, type TypedColumn } from "./batch-sql.ts";
 import { columnOfPlaceholder, doesNotRead, type ReadMode, readModeOf } from "./read-mode.ts";
 
 /** A statement that runs a transformation for many rows of a table. */
@@ -110,6 +110,7 @@ function checkPlaceholders(
         : `${shown} is not known of ${CHANGED[operation]} row; the WAL has ${known || "no columns"} of it`;
     throw new RejotError("TRANSFORMATION_PLACEHOLDER_UNKNOWN", {
       detail,
+      sql: placeOfPlaceholder(template, name),
       ...(column === undefined || operation !== "delete"
         ? {}
         : { hint: `Use the identity's columns, or: ALTER TABLE ${table.name} REPLICA IDENTITY FULL` }),
@@ -152,21 +153,25 @@ async function statement(
   available: readonly TypedColumn[],
   mode: Parameters<typeof batchSql>[3],
 ): Promise<BatchStatement> {
-  const { text, columns } = await batchSql(template, input.table, available, mode);
+  const { text, columns, placeOf } = await batchSql(template, input.table, available, mode);
   try {
     const result = await input.client.query({ text, values: columns.map(() => "{}"), rowMode: "array" });
     const list = result.fields.slice(1).map((field) => ({ name: field.name, typeOid: field.dataTypeID }));
     return { name: `rejot_${++statements}`, text, parameters: columns, result: { list } };
   } catch (cause) {
-    throw rejected(cause);
+    throw rejected(cause, placeOf);
   }
 }
 
-function rejected(cause: unknown): unknown {
-  const state = (cause as { code?: unknown }).code;
+function rejected(cause: unknown, placeOf: BatchSql["placeOf"]): unknown {
+  const { code: state, position } = cause as { code?: unknown; position?: string };
   // Class 42 and 22: the statement itself is wrong. Everything else (connection, rights) keeps its own error.
   if (typeof state !== "string" || !/^(42|22|0A)/.test(state)) return cause;
-  return new RejotError("TRANSFORMATION_REJECTED", { detail: (cause as Error).message, cause });
+  return new RejotError("TRANSFORMATION_REJECTED", {
+    detail: (cause as Error).message,
+    cause,
+    sql: position === undefined ? undefined : placeOf(Number(position)),
+  });
 }
 
 /** A tombstone's SELECT that reads the deleted row from its table would find nothing and lose the delete. */
@@ -181,5 +186,6 @@ function located(error: unknown, { publicSchema, transformation }: PlanInput): u
     detail: `${publicSchema.name} v${publicSchema.version.major}, ${transformation.operation} on ${transformation.table}: ${error.detail}`,
     hint: error.hint,
     cause: error.cause,
+    sql: error.sql,
   });
 }

@@ -1,6 +1,7 @@
 import { setFlagsFromString } from "node:v8";
-import { parse, type ScanToken, scan } from "libpg-query";
-import { RejotError } from "../../errors/error.ts";
+import { hasSqlDetails, parse, type ScanToken, scan } from "libpg-query";
+import { RejotError, type SqlPlace } from "../../errors/error.ts";
+import { byteOffset, placeOfByte, placeOfIndex } from "./sql-place.ts";
 
 // Optimizing Postgres's parser (WebAssembly, compiled at its first use) takes 600 MB and a second of CPU at every
 // start, for a handful of statements: V8's first compiler is enough.
@@ -23,6 +24,8 @@ export interface SqlTemplate {
   readonly style: "named" | "positional" | "none";
   /** Distinct placeholders in the order of their first use: names, or "1", "2" for positional ones. */
   readonly names: readonly string[];
+  /** Every use of a placeholder, in the order of the text. */
+  readonly uses: readonly PlaceholderUse[];
   /** The statement with `$1`, `$2` … for its placeholders: what was parsed, and what locations refer to (bytes). */
   readonly numbered: string;
   /** Kind of the statement, for example "SelectStmt". */
@@ -33,6 +36,27 @@ export interface SqlTemplate {
   nameOf(parameterNumber: number): string;
   /** The statement with every placeholder replaced, and further edits made. */
   render(placeholder: (name: string) => string, edits?: readonly Edit[]): string;
+  /** The same, knowing where each of its characters comes from. */
+  renderMapped(placeholder: (name: string) => string, edits?: readonly Edit[]): RenderedSql;
+  /** The place in the team's statement of a byte in `numbered`, as the parse tree's locations count. */
+  placeOf(location: number): SqlPlace;
+}
+
+/** A statement made of a template. */
+export interface RenderedSql {
+  readonly text: string;
+  /** The place in the team's statement of a character of `text`, counted from one as Postgres' errors do. */
+  placeOf(position: number): SqlPlace;
+}
+
+/** One use of a placeholder. */
+export interface PlaceholderUse {
+  /** As in `names`. */
+  readonly name: string;
+  /** As it is written: `:email`, `$1`. */
+  readonly text: string;
+  /** Where it begins in `sql`: characters, from zero. */
+  readonly index: number;
 }
 
 interface Placeholder extends Edit {
@@ -59,24 +83,38 @@ export async function parseTemplate(sql: string): Promise<SqlTemplate> {
   const names = [...new Set(named.map((p) => p.name))];
   const numberedEdits = named.map((p) => ({ ...p, text: `$${names.indexOf(p.name) + 1}` }));
   const numbered = applyEdits(source, numberedEdits);
-  const { kind, statement } = await parseOne(numbered.toString(), sql);
+  const { kind, statement } = await parseOne(numbered.toString(), sql, (offset) =>
+    originOf(numberedEdits, offset),
+  );
 
   const places = placesInNumbered(named, numberedEdits, positional);
+  const placeOf = (location: number) => placeOfByte(sql, originOf(numberedEdits, location));
+  const renderMapped: SqlTemplate["renderMapped"] = (placeholder, edits = []) => {
+    const all = [...places.map((p) => ({ ...p, text: placeholder(p.name) })), ...edits];
+    const text = applyEdits(numbered, all).toString();
+    return { text, placeOf: (position) => placeOf(originOf(all, byteOffset(text, position - 1))) };
+  };
   const positionalNames = [...new Set(places.map((p) => p.name))];
   return {
     sql,
     style: named.length > 0 ? "named" : positional.length > 0 ? "positional" : "none",
     names: named.length > 0 ? names : positionalNames,
+    uses: [
+      ...named.map((p) => ({ name: p.name, text: `:${p.name}`, index: characters(source, p.start) })),
+      ...positional.map((t) => ({
+        name: t.text.slice(1),
+        text: t.text,
+        index: characters(source, t.start),
+      })),
+    ],
     numbered: numbered.toString(),
     kind,
     statement,
     nameOf: (parameterNumber) =>
       named.length > 0 ? (names[parameterNumber - 1] ?? String(parameterNumber)) : String(parameterNumber),
-    render: (placeholder, edits = []) =>
-      applyEdits(numbered, [
-        ...places.map((p) => ({ ...p, text: placeholder(p.name) })),
-        ...edits,
-      ]).toString(),
+    render: (placeholder, edits) => renderMapped(placeholder, edits).text,
+    renderMapped,
+    placeOf,
   };
 }
 
@@ -85,8 +123,39 @@ async function scanTokens(sql: string): Promise<ScanToken[]> {
   try {
     return (await scan(sql)).tokens;
   } catch (cause) {
-    throw new RejotError("SQL_DOES_NOT_PARSE", { detail: `${messageOf(cause)} in: ${sql}`, cause });
+    // The scanner's own message arrives mangled. The parser gives the same with a position, once the placeholders'
+    // colons, which it does not know, are out of its way.
+    const error = await parse(sql.replaceAll(/(?<!:):(?=[\p{L}_])/gu, " ")).catch((e: unknown) => e);
+    throw notParsed(sql, hasSqlDetails(error) ? error : cause, (offset) => offset);
   }
+}
+
+/** `origin` tells which byte of the team's statement a byte of the parsed text comes from. */
+function notParsed(sql: string, cause: unknown, origin: (offset: number) => number, text = sql): RejotError {
+  if (!hasSqlDetails(cause)) {
+    return new RejotError("SQL_DOES_NOT_PARSE", { detail: `${messageOf(cause)} in: ${sql}`, cause });
+  }
+  const { message, cursorPosition } = cause.sqlDetails ?? { message: cause.message, cursorPosition: 0 };
+  const place = placeOfByte(sql, origin(byteOffset(text, cursorPosition)));
+  return new RejotError("SQL_DOES_NOT_PARSE", { detail: message, cause, sql: place });
+}
+
+/** The byte of the text before the edits that a byte after them comes from. */
+function originOf(edits: readonly Edit[], offset: number): number {
+  let shift = 0;
+  for (const edit of [...edits].sort((a, b) => a.start - b.start)) {
+    const length = Buffer.byteLength(edit.text);
+    if (offset < edit.start + shift) break;
+    if (offset < edit.start + shift + length) return edit.start;
+    shift += length - (edit.end - edit.start);
+  }
+  return offset - shift;
+}
+
+/** Where a placeholder is used first. */
+export function placeOfPlaceholder(template: SqlTemplate, name: string): SqlPlace | undefined {
+  const use = template.uses.find((candidate) => candidate.name === name);
+  return use === undefined ? undefined : placeOfIndex(template.sql, use.index);
 }
 
 /**
@@ -101,6 +170,11 @@ export async function nameRange(
   let i = tokens.findIndex((token) => token.start === location);
   while (tokens[i + 1]?.text === ".") i += 2;
   return { start: location, end: tokens[i]?.end ?? location };
+}
+
+/** The scanner counts bytes, JavaScript characters. */
+function characters(source: Buffer, bytes: number): number {
+  return source.subarray(0, bytes).toString().length;
 }
 
 /** Cuts trailing comments and semicolons, which would not survive being put into brackets. */
@@ -159,16 +233,25 @@ function applyEdits(source: Buffer, edits: readonly Edit[]): Buffer {
   return Buffer.concat(parts);
 }
 
-async function parseOne(numbered: string, sql: string): Promise<{ kind: string; statement: Node }> {
-  let statements: readonly { stmt?: Node }[];
+async function parseOne(
+  numbered: string,
+  sql: string,
+  origin: (offset: number) => number,
+): Promise<{ kind: string; statement: Node }> {
+  let statements: readonly { stmt?: Node; stmt_location?: number }[];
   try {
-    statements = (await parse(numbered)).stmts as readonly { stmt?: Node }[];
+    statements = (await parse(numbered)).stmts as readonly { stmt?: Node; stmt_location?: number }[];
   } catch (cause) {
-    throw new RejotError("SQL_DOES_NOT_PARSE", { detail: `${messageOf(cause)} in: ${sql}`, cause });
+    throw notParsed(sql, cause, origin, numbered);
   }
   const stmt = statements[0]?.stmt;
   if (statements.length !== 1 || stmt === undefined) {
-    throw new RejotError("SQL_NOT_ONE_STATEMENT", { detail: `${statements.length} statements in: ${sql}` });
+    const second = Buffer.from(numbered)
+      .subarray(statements[1]?.stmt_location ?? 0)
+      .toString();
+    const start = (statements[1]?.stmt_location ?? 0) + second.search(/\S|$/);
+    const place = statements.length > 1 ? placeOfByte(sql, origin(start)) : undefined;
+    throw new RejotError("SQL_NOT_ONE_STATEMENT", { detail: `there are ${statements.length}`, sql: place });
   }
   const [kind, statement] = Object.entries(stmt)[0] as [string, Node];
   return { kind, statement };
