@@ -26,6 +26,8 @@ export interface PublicSchemaOptions {
   config: PublicSchema["config"];
   /** Consumers refer to the major version; each major has its own topic. */
   version: { major: number; minor: number };
+  /** Says that this major version will be removed: whoever reads it is warned. `since` is a day, 2026-11-30. */
+  deprecated?: { since?: string; message?: string };
 }
 
 /** What a consumer schema is made of. */
@@ -41,13 +43,14 @@ export interface ConsumerSchemaOptions {
  * counterpart in Avro.
  */
 export function createPublicSchema(name: string, options: PublicSchemaOptions): PublicSchema {
-  const { source, outputSchema, key, config, version } = options;
+  const { source, outputSchema, key, config, version, deprecated } = options;
   const candidate = {
     name,
     source,
     outputSchema: isZod(outputSchema) ? outputSchemaOf(outputSchema) : outputSchema,
     version,
     ...(key === undefined ? {} : { key }),
+    ...(deprecated === undefined ? {} : { deprecated }),
     config,
   };
   const schema = validate(publicSchema, candidate, `public schema "${name}"`);

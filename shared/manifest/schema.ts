@@ -256,6 +256,24 @@ export const publicSchema = z.strictObject({
       minor: z.number().int().min(0).describe("Changes with what consumers may ignore."),
     })
     .describe("Version of the contract."),
+  deprecated: z
+    .strictObject({
+      since: z
+        .string()
+        .regex(/^\d{4}-\d{2}-\d{2}$/, "use a date: 2026-11-30")
+        .optional()
+        .describe("Day it was deprecated."),
+      message: z
+        .string()
+        .min(1)
+        .optional()
+        .describe("What consumers should do; they see it where they are checked and started.")
+        .meta({ examples: ["Read v2: customers have several addresses now."] }),
+    })
+    .optional()
+    .describe(
+      "Says that this major version will be removed. Written by `rejot-kafka schema deprecate`, or by code.",
+    ),
   definitionFile,
   config: z
     .strictObject({

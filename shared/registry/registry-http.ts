@@ -8,7 +8,7 @@ export interface RegistryAnswer {
 
 /** Sends one request; throws REGISTRY_UNREACHABLE or REGISTRY_REFUSED, returns every answer that is about schemas. */
 export type RegistryRequest = (
-  method: "GET" | "POST" | "PUT",
+  method: "GET" | "POST" | "PUT" | "DELETE",
   path: string,
   body?: unknown,
 ) => Promise<RegistryAnswer>;

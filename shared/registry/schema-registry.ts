@@ -1,5 +1,6 @@
 import type { AvroRecord } from "../contracts/avro-types.ts";
 import { RejotError } from "../errors/error.ts";
+import { putFreely, removeSubject } from "./free-subjects.ts";
 import { parseAvroSchema } from "./named-types.ts";
 import {
   createRegistryRequest,
@@ -69,6 +70,13 @@ export interface SchemaRegistry {
    * Every registry takes anything for a new subject. Throws REGISTRY_REFUSED, REGISTRY_UNREACHABLE (retryable).
    */
   dryRun(subject: string, schema: AvroRecord): Promise<DryRun>;
+  /**
+   * Makes a schema the latest of a subject that no records are written with, whatever stood there before.
+   * Throws REGISTRY_REFUSED, REGISTRY_UNREACHABLE (retryable).
+   */
+  put(subject: string, schema: AvroRecord): Promise<void>;
+  /** Deletes a subject; false when there is none. Throws REGISTRY_REFUSED, REGISTRY_UNREACHABLE (retryable). */
+  remove(subject: string): Promise<boolean>;
 }
 
 export interface SchemaRegistryOptions {
@@ -145,6 +153,10 @@ export function createSchemaRegistry(options: SchemaRegistryOptions): SchemaRegi
     setCompatibility: (subject, level) => ensureCompatibility(request, subject, level),
 
     dryRun: (subject, schema) => dryRun(request, subject, bodyOf(schema)),
+
+    put: (subject, schema) => putFreely(request, subject, bodyOf(schema), refused),
+
+    remove: (subject) => removeSubject(request, subject, refused),
   };
 }
 
