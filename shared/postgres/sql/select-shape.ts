@@ -1,3 +1,4 @@
+import type { SqlPlace } from "../../errors/error.ts";
 import type { Node, SqlTemplate } from "./template.ts";
 
 /** A reference to a table in a FROM clause. */
@@ -102,17 +103,30 @@ export function pinnedColumns(
  * undefined for a star, whose columns only the database knows.
  */
 export function outputColumns(template: SqlTemplate): (string | undefined)[] {
+  return targetsOf(template).map(outputName);
+}
+
+/** Where in the team's statement an output column is made; undefined for one that a star brings. */
+export function placeOfOutput(template: SqlTemplate, column: string): SqlPlace | undefined {
+  const target = targetsOf(template).find((candidate) => outputName(candidate) === column);
+  const location = target?.location;
+  return typeof location === "number" ? template.placeOf(location) : undefined;
+}
+
+function targetsOf(template: SqlTemplate): Node[] {
   if (template.kind !== "SelectStmt") return [];
   let select = template.statement;
   while (select.larg !== undefined) select = select.larg as Node;
-  return ((select.targetList as Node[] | undefined) ?? []).map((target) => {
-    const resTarget = target.ResTarget as Node;
-    if (typeof resTarget.name === "string") return resTarget.name;
-    const value = resTarget.val as Node;
-    const reference = value.ColumnRef as Node | undefined;
-    if ((reference?.fields as Node[] | undefined)?.some((field) => "A_Star" in field)) return undefined;
-    return figureName(value) ?? "?column?";
-  });
+  return ((select.targetList as Node[] | undefined) ?? []).map((target) => target.ResTarget as Node);
+}
+
+/** The name of an output column; undefined for a star. */
+export function outputName(target: Node): string | undefined {
+  if (typeof target.name === "string") return target.name;
+  const value = target.val as Node;
+  const reference = value.ColumnRef as Node | undefined;
+  if ((reference?.fields as Node[] | undefined)?.some((field) => "A_Star" in field)) return undefined;
+  return figureName(value) ?? "?column?";
 }
 
 const FIXED_NAMES: Record<string, string> = {
