@@ -4,7 +4,11 @@ import { defineConfig } from "vitest/config";
 const MAX_WORKERS = 2;
 
 /** Read the sources only, so they need no servers. */
-const RULES = ["tests/import-rules.test.ts", "tests/settings-page.test.ts"];
+const RULES = [
+  "tests/import-rules.test.ts",
+  "tests/schema-changes-page.test.ts",
+  "tests/settings-page.test.ts",
+];
 
 export default defineConfig({
   test: {

@@ -9,6 +9,11 @@ import { addManifestEventStore } from "./commands/manifest-eventstore.ts";
 import { addManifestInfo } from "./commands/manifest-info.ts";
 import { addManifestInit } from "./commands/manifest-init.ts";
 import { addManifestSync } from "./commands/manifest-sync.ts";
+import { addSchemaCheck } from "./commands/schema-check.ts";
+import { addSchemaDiff } from "./commands/schema-diff.ts";
+import { addSchemaList } from "./commands/schema-list.ts";
+import { addSchemaRegister } from "./commands/schema-register.ts";
+import { addSchemaWrite } from "./commands/schema-write.ts";
 import { addWorkspace } from "./commands/workspace.ts";
 import { type CliContext, Exit } from "./context.ts";
 import { packageFile } from "./package-files.ts";
@@ -50,6 +55,14 @@ export function buildProgram(context: CliContext): Command {
   addManifestEventStore(manifest, context);
   addManifestSync(manifest, context);
   addCollect(program, context);
+  const schema = program
+    .command("schema")
+    .description("check, compare and register versions of public schemas");
+  addSchemaCheck(schema, context);
+  addSchemaDiff(schema, context);
+  addSchemaWrite(schema, context);
+  addSchemaRegister(schema, context);
+  addSchemaList(schema, context);
   addWorkspace(program, context);
   return program;
 }

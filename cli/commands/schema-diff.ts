@@ -1,0 +1,84 @@
+import type { Command } from "commander";
+import type { Conflict } from "../../shared/contracts/evolution/verdict.ts";
+import { type CliContext, Exit } from "../context.ts";
+import { findManifest } from "../manifest-file.ts";
+import { formatDiagnostic, table } from "../report.ts";
+import { type AgainstFlags, addAgainstOptions, openAgainst } from "../schema/against-options.ts";
+import { type Difference, differencesTo, type Judgement, judgeSchemas } from "../schema/check-schemas.ts";
+import { versionName } from "../schema/own-schemas.ts";
+
+/** `schema diff`: what changed since earlier versions, and what follows from it. */
+export function addSchemaDiff(parent: Command, context: CliContext): void {
+  addAgainstOptions(parent.command("diff"))
+    .description("show what changed since earlier versions, whom it breaks and which version it needs")
+    .option("--json", "print JSON")
+    .action(async (flags: AgainstFlags & { json?: boolean }) => {
+      const opened = await openAgainst(await findManifest(flags.manifest), flags, context);
+      const { judgements, diagnostics } = await judgeSchemas(opened.schemas, opened.histories);
+      const found = [
+        ...opened.diagnostics,
+        ...diagnostics,
+        ...opened.histories.flatMap((h) => h.diagnostics),
+      ];
+      for (const each of found) context.warn(formatDiagnostic(each));
+      const entries: SchemaDifference[] = [];
+      for (const judgement of judgements) {
+        entries.push({ judgement, differences: await differencesTo(judgement.own, opened.histories) });
+      }
+      if (flags.json === true) context.print(JSON.stringify(entries.map(jsonOf), null, 2));
+      else for (const entry of entries) context.print(textOf(entry));
+      if (found.some(({ severity }) => severity === "error")) throw new Exit(1);
+    });
+}
+
+interface SchemaDifference {
+  readonly judgement: Judgement;
+  readonly differences: readonly Difference[];
+}
+
+/** The version that the changes need: "2.0", "1.3", or null when the declared one will do. */
+function needed({ own, conflicts, minor, nextMajor }: Judgement): string | null {
+  if (conflicts.length > 0) return `${nextMajor}.0`;
+  return minor === undefined ? null : `${own.resolved.schema.version.major}.${minor.minor}`;
+}
+
+function jsonOf({ judgement, differences }: SchemaDifference): object {
+  const { own, conflicts } = judgement;
+  const { manifestSlug, schema } = own.resolved;
+  return {
+    manifest: manifestSlug,
+    schema: schema.name,
+    version: schema.version,
+    needs: needed(judgement),
+    differences: differences.map(({ since, changes }) => ({ since: since.origin, changes })),
+    conflicts: conflicts.map(({ change, origins }) => ({ ...change, against: origins })),
+  };
+}
+
+function textOf({ judgement, differences }: SchemaDifference): string {
+  const lines: string[] = [versionName(judgement.own)];
+  if (differences.length === 0) lines.push("  new: there is no earlier version of this major");
+  for (const { since, changes } of differences) {
+    lines.push(changes.length === 0 ? `  no change since ${since.origin}` : `  since ${since.origin}:`);
+    if (changes.length === 0) continue;
+    const rows = changes.map(({ bump, message }) => [bump === "none" ? "-" : bump, message]);
+    lines.push(indented(table(rows)));
+  }
+  const older = judgement.conflicts.filter(({ origins }) => !isShown(origins, differences));
+  if (older.length > 0) lines.push("  with older versions:", indented(table(older.map(conflictRow))));
+  const version = needed(judgement);
+  if (version !== null) lines.push(`  needs version ${version}`);
+  return lines.join("\n");
+}
+
+function isShown(origins: readonly string[], differences: readonly Difference[]): boolean {
+  return differences.some(({ since }) => origins.includes(since.origin));
+}
+
+function conflictRow({ change, origins }: Conflict): string[] {
+  return [change.bump, `${change.message} (against ${origins.join(", ")})`];
+}
+
+function indented(text: string): string {
+  return text.replaceAll(/^/gm, "  ");
+}

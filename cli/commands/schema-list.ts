@@ -1,0 +1,92 @@
+import type { Command } from "commander";
+import { subjects } from "../../shared/kafka/naming.ts";
+import type { CliContext } from "../context.ts";
+import { addManifestOption, findManifest } from "../manifest-file.ts";
+import { plural, table } from "../report.ts";
+import { registryOf } from "../schema/history.ts";
+import { loadSchemaManifests, type OwnSchema, ownSchemas } from "../schema/own-schemas.ts";
+
+interface ListFlags {
+  manifest?: string;
+  offline?: boolean;
+  json?: boolean;
+}
+
+/** What the registry has of a subject. */
+interface ListedSubject {
+  readonly subject: string;
+  /** How many versions are registered. */
+  readonly versions: number;
+  /** Of the manifest's schema; null while it is not registered. */
+  readonly id: number | null;
+  /** The registry's own number of that version. */
+  readonly version: number | null;
+  readonly compatibility: string | null;
+}
+
+interface ListedSchema {
+  readonly manifest: string;
+  readonly schema: string;
+  readonly version: { readonly major: number; readonly minor: number };
+  readonly topic: string;
+  readonly key: readonly string[];
+  /** Null without `--offline` never. */
+  readonly registry: { readonly key: ListedSubject; readonly value: ListedSubject } | null;
+}
+
+/** `schema list`: the public schemas with their versions, here and in the registry. */
+export function addSchemaList(parent: Command, context: CliContext): void {
+  addManifestOption(parent.command("list"))
+    .description("list the public schemas: versions, topics, what the registry has of them")
+    .option("--offline", "do not ask the registry")
+    .option("--json", "print JSON")
+    .action(async (flags: ListFlags) => {
+      const { schemas } = await ownSchemas(await loadSchemaManifests(await findManifest(flags.manifest)));
+      const listed: ListedSchema[] = [];
+      for (const own of schemas) listed.push(await listOne(own, flags.offline === true, context));
+      if (flags.json === true) context.print(JSON.stringify(listed, null, 2));
+      else context.print(listed.length === 0 ? "no public schemas" : table(listed.map(rowOf)));
+    });
+}
+
+async function listOne(own: OwnSchema, offline: boolean, context: CliContext): Promise<ListedSchema> {
+  const { manifestSlug, schema, topic, keyFields } = own.resolved;
+  const about = {
+    manifest: manifestSlug,
+    schema: schema.name,
+    version: schema.version,
+    topic,
+    key: keyFields,
+  };
+  if (offline) return { ...about, registry: null };
+  const registry = registryOf(own.loaded, context.env);
+  const subjectOf = async (part: "key" | "value"): Promise<ListedSubject> => {
+    const subject = subjects(topic)[part];
+    const found = await registry.find(subject, own.contract[part]);
+    const versions = await registry.versions(subject);
+    const compatibility = versions.length === 0 ? undefined : await registry.compatibilityOf(subject);
+    return {
+      subject,
+      versions: versions.length,
+      id: found?.id ?? null,
+      version: found?.version ?? null,
+      compatibility: compatibility ?? null,
+    };
+  };
+  return { ...about, registry: { key: await subjectOf("key"), value: await subjectOf("value") } };
+}
+
+function rowOf({ schema, version, topic, key, registry }: ListedSchema): string[] {
+  const about = [`${schema} v${version.major}.${version.minor}`, topic, `key ${key.join(", ")}`];
+  return registry === null
+    ? about
+    : [...about, registered(registry.value), `ids ${registry.key.id ?? "-"}, ${registry.value.id ?? "-"}`];
+}
+
+function registered({ versions, version }: ListedSubject): string {
+  if (versions === 0) return "not registered";
+  const count = plural(versions, "version");
+  return version === null
+    ? `${count} registered, not this one`
+    : `registered as version ${version} of ${versions}`;
+}
