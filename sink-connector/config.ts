@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { integer, type Setting, type SettingValues } from "../shared/settings/settings.ts";
 
 /** The start of the environment variables' names. */
@@ -76,6 +77,12 @@ export const sinkSettings = {
     description:
       "Milliseconds after which a batch without an answer is written again on a new connection: the server may be gone without a word.",
   },
+  registerConsumers: {
+    schema: z.enum(["true", "false"]),
+    default: "true",
+    description:
+      "Whether the sink tells the registry which fields its consumer schemas use, for the publishers' check. With false CI does it (rejot-kafka schema register-consumers), and the sink's account may only read the registry.",
+  } as Setting<"true" | "false">,
 } satisfies Record<string, Setting<unknown>>;
 
 /** The values of the sink connector's settings. */

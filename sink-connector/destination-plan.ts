@@ -1,12 +1,16 @@
 import { avroSchemasOf } from "../shared/contracts/avro-schema.ts";
-import { consumerGroup, subjects } from "../shared/kafka/naming.ts";
-import type { ResolvedConsumer, ResolvedDestination } from "../shared/manifest/workspace.ts";
+import { unansweredDeletes, unknownPlaceholders } from "../shared/contracts/consumers/consumer-statements.ts";
+import { recordOf } from "../shared/contracts/consumers/consumer-usage.ts";
+import type { Contract } from "../shared/contracts/evolution/schema-change.ts";
+import { consumerGroup } from "../shared/kafka/naming.ts";
+import { type Diagnostic, diagnosticOfError, throwOnErrors } from "../shared/manifest/diagnostic.ts";
+import type { ResolvedDestination } from "../shared/manifest/workspace.ts";
 import { parseTemplate } from "../shared/postgres/sql/template.ts";
+import { latestContract } from "../shared/registry/published-usages.ts";
 import type { SchemaRegistry } from "../shared/registry/schema-registry.ts";
 import type { ConsumerPolicy } from "./applier/applier.ts";
 import type { StatementParameters } from "./applier/postgres-parameters.ts";
 import { checkStatementKind, type SinkStatement } from "./applier/statements.ts";
-import { checkPlaceholders } from "./decoder/binding.ts";
 import type { TopicConsumer } from "./decoder/event-decoder.ts";
 
 /** What a destination's consumer schemas come to, before any server is asked. */
@@ -31,7 +35,8 @@ interface Route {
 
 /**
  * Reads the consumer schemas of a destination.
- * Throws SQL_* for statements that are none, SINK_SQL_NOT_SUPPORTED, SINK_PLACEHOLDER_UNKNOWN.
+ * Throws SQL_* for statements that are none, SINK_SQL_NOT_SUPPORTED, SQL_PLACEHOLDER_UNKNOWN,
+ * DELETE_SQL_MISSING: what `collect --check` finds, in the same words.
  */
 export async function planDestination(destination: ResolvedDestination): Promise<DestinationPlan> {
   const { manifestSlug, dataStoreSlug, eventStore } = destination;
@@ -45,7 +50,6 @@ export async function planDestination(destination: ResolvedDestination): Promise
     const add = async (purpose: "sql" | "deleteSql", sql: string): Promise<number> => {
       const statement = { consumerName, purpose, template: await parseTemplate(sql) };
       checkStatementKind(statement);
-      checkAgainstSchema(statement, consumer);
       consumerOfStatement.push(index);
       return statements.push(statement) - 1;
     };
@@ -57,6 +61,7 @@ export async function planDestination(destination: ResolvedDestination): Promise
       ignoresDeletes: config.deletes === "ignore",
     });
   }
+  throwOnErrors(checkAgainstWorkspace(destination, statements, consumerOfStatement));
   return {
     group: consumerGroup(eventStore.topicPrefix ?? "", manifestSlug, dataStoreSlug),
     consumers,
@@ -67,30 +72,64 @@ export async function planDestination(destination: ResolvedDestination): Promise
   };
 }
 
-/**
- * Checks the consumer schemas whose public schema no manifest at hand describes, against what the registry has.
- * Topics whose schemas are not registered yet are passed over. Throws SINK_PLACEHOLDER_UNKNOWN, REGISTRY_*.
- */
-export async function checkAgainstRegistry(
-  destination: ResolvedDestination,
-  plan: DestinationPlan,
+/** The schemas of each topic as the registry has them last; topics that are not registered yet are missing. */
+export type RegisteredContracts = ReadonlyMap<string, Contract>;
+
+/** Asks the registry for the topics' schemas. Throws REGISTRY_*. */
+export async function registeredContracts(
+  topics: readonly string[],
   registry: SchemaRegistry,
-): Promise<void> {
-  for (const [i, statement] of plan.statements.entries()) {
-    const consumer = destination.consumers[plan.consumerOfStatement[i] ?? 0];
-    if (consumer === undefined || consumer.publicSchema !== undefined) continue;
-    const { key, value } = subjects(consumer.topic);
-    const schema = await registry.latest(statement.purpose === "sql" ? value : key);
-    if (schema !== undefined) checkPlaceholders(statement.template.names, schema, statement);
+): Promise<RegisteredContracts> {
+  const contracts = new Map<string, Contract>();
+  for (const topic of topics) {
+    const contract = await latestContract(registry, topic);
+    if (contract !== undefined) contracts.set(topic, contract);
   }
+  return contracts;
 }
 
-/** A public schema of the workspace says at once whether a placeholder is misspelt. */
-function checkAgainstSchema(statement: SinkStatement, { publicSchema }: ResolvedConsumer): void {
-  if (publicSchema === undefined) return;
-  const { manifestSlug, schema, keyFields } = publicSchema;
-  const avro = avroSchemasOf({ manifestSlug, publicSchema: schema, keyFields });
-  checkPlaceholders(statement.template.names, statement.purpose === "sql" ? avro.value : avro.key, statement);
+/**
+ * Compares the placeholders with what the registry has. Errors for public schemas that no manifest at hand
+ * describes; warnings for those of the workspace, whose source may not have been deployed yet.
+ */
+export function checkAgainstRegistry(
+  destination: ResolvedDestination,
+  { statements, consumerOfStatement }: Pick<DestinationPlan, "statements" | "consumerOfStatement">,
+  contracts: RegisteredContracts,
+): Diagnostic[] {
+  return statements.flatMap((statement, i) => {
+    const consumer = destination.consumers[consumerOfStatement[i] ?? 0];
+    const contract = consumer === undefined ? undefined : contracts.get(consumer.topic);
+    if (consumer === undefined || contract === undefined) return [];
+    const severity = consumer.publicSchema === undefined ? "error" : "warning";
+    const where = `${consumer.topic} in the registry`;
+    return unknown(statement, contract).map((d) => ({ ...d, severity, location: `${d.location}, ${where}` }));
+  });
+}
+
+function checkAgainstWorkspace(
+  { consumers }: ResolvedDestination,
+  statements: readonly SinkStatement[],
+  consumerOfStatement: readonly number[],
+): Diagnostic[] {
+  return consumers.flatMap(({ publicSchema, consumerSchema }, index) => {
+    if (publicSchema === undefined) return [];
+    const { manifestSlug, schema, keyFields } = publicSchema;
+    const contract = avroSchemasOf({ manifestSlug, publicSchema: schema, keyFields });
+    const own = statements.filter((_, i) => consumerOfStatement[i] === index);
+    const deletes = unansweredDeletes(consumerSchema, schema);
+    return [
+      ...own.flatMap((statement) => unknown(statement, contract)),
+      ...(deletes === undefined ? [] : [diagnosticOfError(deletes, own[0]?.consumerName ?? "")]),
+    ];
+  });
+}
+
+function unknown({ consumerName, purpose, template }: SinkStatement, contract: Contract): Diagnostic[] {
+  const fields = recordOf(contract, purpose).fields.map((field) => field.name);
+  return unknownPlaceholders(template, fields).map((error) =>
+    diagnosticOfError(error, `${purpose} of ${consumerName}`),
+  );
 }
 
 function routesByTopic(

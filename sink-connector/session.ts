@@ -1,5 +1,6 @@
 import { createKafka, type Kafka } from "../shared/kafka/kafka-client.ts";
 import { delay, retry } from "../shared/lifecycle/backoff.ts";
+import { throwOnErrors } from "../shared/manifest/diagnostic.ts";
 import type { ResolvedDestination } from "../shared/manifest/workspace.ts";
 import type { Logger } from "../shared/observability/logger.ts";
 import type { SchemaRegistry } from "../shared/registry/schema-registry.ts";
@@ -9,9 +10,10 @@ import type { SinkConfig } from "./config.ts";
 import { existingTopics, KafkaConsumer } from "./consumer/kafka-consumer.ts";
 import { KafkaDeadLetters } from "./dead-letter/kafka-dead-letters.ts";
 import { EventDecoder } from "./decoder/event-decoder.ts";
-import { checkAgainstRegistry, type DestinationPlan } from "./destination-plan.ts";
+import { checkAgainstRegistry, type DestinationPlan, registeredContracts } from "./destination-plan.ts";
 import { runPipeline } from "./pipeline.ts";
 import type { KafkaRecord, SinkEvent, TopicPartition } from "./ports.ts";
+import { type Notice, watchRegistry } from "./registry-notices.ts";
 import type { UnitState } from "./unit-state.ts";
 
 /** What a session is made from. */
@@ -82,9 +84,12 @@ export class Session {
   /** Reads topics until drained, until something breaks, or until one more topic exists. */
   async #serve(topics: readonly string[], decoder: EventDecoder, applier: Applier): Promise<void> {
     const { state, drain, destination, plan, registry } = this.#options;
-    await checkAgainstRegistry(destination, plan, registry);
+    const foreign = destination.consumers.filter(({ publicSchema }) => publicSchema === undefined);
+    const contracts = await registeredContracts([...new Set(foreign.map(({ topic }) => topic))], registry);
+    throwOnErrors(checkAgainstRegistry(destination, plan, contracts));
     const consumer = this.#consumer(topics, decoder);
     const ended = new AbortController();
+    void this.#watchRegistry(ended.signal);
     const endFeed = (): void => consumer.feed.end();
     drain.addEventListener("abort", endFeed, { once: true });
     state.feed = consumer.feed;
@@ -111,6 +116,21 @@ export class Session {
       await consumer.stop();
       state.feed = undefined;
     }
+  }
+
+  async #watchRegistry(signal: AbortSignal): Promise<void> {
+    const { destination, plan, registry, config, state, logger } = this.#options;
+    const logged = new Set<string>();
+    const onNotices = (notices: readonly Notice[]): void => {
+      if (signal.aborted) return;
+      state.notices = notices;
+      for (const { code, message, hint } of notices) {
+        if (!logged.has(message)) logger.warn({ code, hint }, message);
+        logged.add(message);
+      }
+    };
+    const register = config.registerConsumers === "true";
+    await watchRegistry({ destination, plan, registry, register, signal, onNotices });
   }
 
   /** Resolves when a topic exists that was missing. */

@@ -4,6 +4,7 @@ import type { ResolvedDestination } from "../shared/manifest/workspace.ts";
 import type { Metrics } from "../shared/observability/metrics.ts";
 import type { AssignmentFeed } from "./consumer/assignment-feed.ts";
 import { type DeadLetter, type EventRun, type ProgressMove, partitionName } from "./ports.ts";
+import type { Notice } from "./registry-notices.ts";
 
 const ROLES: readonly UnitRole[] = ["starting", "active", "standby", "retrying", "failed"];
 
@@ -22,6 +23,8 @@ export class UnitState {
   /** Topics that do not exist yet. */
   missingTopics: readonly string[] = [];
   applyMode: string | undefined;
+  /** What somebody should know although events are applied. */
+  notices: readonly Notice[] = [];
 
   constructor(destination: ResolvedDestination, group: string, metrics: SinkMetrics) {
     this.#destination = destination;
@@ -104,6 +107,7 @@ export class UnitState {
         waitingForTopics: this.missingTopics,
         bufferedEvents: this.feed?.overview().bufferedRows ?? 0,
         ...(this.applyMode === undefined ? {} : { applyMode: this.applyMode }),
+        ...(this.notices.length === 0 ? {} : { warnings: this.notices }),
         partitions,
       },
     };

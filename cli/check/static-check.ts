@@ -1,4 +1,8 @@
 import { avroSchemasOf } from "../../shared/contracts/avro-schema.ts";
+import {
+  unansweredDeletes,
+  unknownPlaceholders,
+} from "../../shared/contracts/consumers/consumer-statements.ts";
 import { RejotError } from "../../shared/errors/error.ts";
 import { type Diagnostic, diagnostic, diagnosticOfError } from "../../shared/manifest/diagnostic.ts";
 import { emitsTombstone } from "../../shared/manifest/key.ts";
@@ -12,7 +16,7 @@ import {
 } from "../../shared/manifest/schema-place.ts";
 import type { ResolvedPublicSchema } from "../../shared/manifest/workspace.ts";
 import { outputColumns } from "../../shared/postgres/sql/select-shape.ts";
-import { parseTemplate, placeOfPlaceholder, type SqlTemplate } from "../../shared/postgres/sql/template.ts";
+import { parseTemplate } from "../../shared/postgres/sql/template.ts";
 import { checkStatementKind } from "../../sink-connector/applier/statements.ts";
 import { compareColumns } from "./output-columns.ts";
 import { writingPart } from "./read-only.ts";
@@ -125,9 +129,8 @@ function checkDeletes(
     const detail = `"${consumer.name}", if its public schema, which is not in this workspace, publishes deletes`;
     return [diagnostic("DELETE_SQL_MISSING", "warning", place, detail)];
   }
-  return source.schema.config.transformations.some(emitsTombstone)
-    ? [diagnostic("DELETE_SQL_MISSING", "error", place, `"${consumer.name}"`)]
-    : [];
+  const error = unansweredDeletes(consumer, source.schema);
+  return error === undefined ? [] : [diagnosticOfError(error, place)];
 }
 
 /** `known` empty: the fields are not known here, and any name may be right. */
@@ -146,20 +149,4 @@ async function checkStatement(
     errors.push(error);
   }
   return errors.map((e) => diagnosticOfError(e, consumerStatementPlace(loaded, consumer, purpose, e)));
-}
-
-function unknownPlaceholders(template: SqlTemplate, known: readonly string[]): RejotError[] {
-  const positional = template.style === "positional";
-  const isKnown = (name: string) =>
-    positional ? Number(name) >= 1 && Number(name) <= known.length : known.includes(name);
-  const names = known.map((name, i) => (positional ? `$${i + 1} ${name}` : `:${name}`)).join(", ");
-  return template.names
-    .filter((name) => !isKnown(name))
-    .map(
-      (name) =>
-        new RejotError("SQL_PLACEHOLDER_UNKNOWN", {
-          detail: `${positional ? "$" : ":"}${name}; there is ${names}`,
-          sql: placeOfPlaceholder(template, name),
-        }),
-    );
 }

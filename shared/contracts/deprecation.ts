@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
-import type { PublicSchema } from "../manifest/schema.ts";
+import { RejotError } from "../errors/error.ts";
+import type { ConsumerSchema, PublicSchema } from "../manifest/schema.ts";
 import type { AvroRecord } from "./avro-types.ts";
 
 /** What a public schema says of its end. */
@@ -42,7 +43,19 @@ export function isSameDeprecation(a: Deprecation | undefined, b: Deprecation | u
   return isDeepStrictEqual(a === undefined ? a : { ...a }, b === undefined ? b : { ...b });
 }
 
-/** In words: `since 2026-11-01: use v2`. Empty when nothing more is known. */
+/** SCHEMA_DEPRECATED in words, for the consumer schema named. */
+export function deprecationNotice(
+  deprecated: Deprecation,
+  { sourceManifestSlug, publicSchema }: ConsumerSchema,
+  consumer: string,
+): RejotError {
+  const read = `${sourceManifestSlug}/${publicSchema.name} v${publicSchema.majorVersion}`;
+  return new RejotError("SCHEMA_DEPRECATED", {
+    detail: `${consumer} reads ${read}, deprecated${describeDeprecation(deprecated)}`,
+  });
+}
+
+/** In words: ` since 2026-11-01: use v2`. Empty when nothing more is known. */
 export function describeDeprecation({ since, message }: Deprecation): string {
   const parts = [since === undefined ? "" : ` since ${since}`, message === undefined ? "" : `: ${message}`];
   return parts.join("");

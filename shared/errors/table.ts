@@ -425,8 +425,9 @@ export const ERRORS = {
   },
   SQL_PLACEHOLDER_UNKNOWN: {
     title: "A statement uses a placeholder that nothing fills",
-    cause: "A misspelt name.",
-    hint: "Use the names listed.",
+    cause:
+      "A misspelt name, a field that the public schema does not have (any more, or not in this major version), or one in deleteSql that is not part of the key.",
+    hint: "Use the names listed: fields of the public schema in sql, fields of its key in deleteSql.",
     retryable: false,
     exitCode: 1,
   },
@@ -864,13 +865,6 @@ export const ERRORS = {
     title: "The destination does not accept a consumer schema's statement",
     cause: "A table, column or function is missing there, a right is, or a parameter's type is not clear.",
     hint: "Run the statement in the destination with PREPARE; give unclear parameters a cast, such as :name::text.",
-    retryable: false,
-    exitCode: 1,
-  },
-  SINK_PLACEHOLDER_UNKNOWN: {
-    title: "A consumer schema uses a placeholder that the public schema has no field for",
-    cause: "A misspelt name, another major version, or deleteSql uses a field that is not part of the key.",
-    hint: "Use fields of the public schema in sql, and fields of its key in deleteSql.",
     retryable: false,
     exitCode: 1,
   },

@@ -4,6 +4,7 @@ import { conflictsWith, describeConflict, type EarlierVersion } from "../contrac
 import { RejotError } from "../errors/error.ts";
 import { subjects } from "../kafka/naming.ts";
 import type { ResolvedPublicSchema } from "../manifest/workspace.ts";
+import { publishDeprecation } from "./published-deprecation.ts";
 import type { RegisteredSchema, SchemaRegistry } from "./schema-registry.ts";
 
 /** The Avro schemas of a public schema, with the registry's ids. */
@@ -17,6 +18,8 @@ export interface PublishedSchemas {
 export interface PublishOptions {
   /** Whether schemas that are missing are registered, and their subjects set to FULL_TRANSITIVE. */
   readonly register: boolean;
+  /** Whether a deprecation that the manifest no longer has is taken back in the registry. Default false. */
+  readonly withdraw?: boolean;
 }
 
 /**
@@ -28,7 +31,7 @@ export interface PublishOptions {
 export async function publishSchemas(
   publicSchema: ResolvedPublicSchema,
   registry: SchemaRegistry,
-  { register }: PublishOptions,
+  { register, withdraw = false }: PublishOptions,
 ): Promise<PublishedSchemas> {
   const { manifestSlug, schema, keyFields, topic } = publicSchema;
   const contract = avroSchemasOf({ manifestSlug, publicSchema: schema, keyFields });
@@ -58,6 +61,10 @@ export async function publishSchemas(
       if (found[part] !== undefined) await registry.setCompatibility(subject[part], compatibility);
       else ids[`${part}Id`] = await registry.ensure(subject[part], contract[part], { compatibility });
     }
+  }
+  if (register) {
+    const { deprecated } = schema;
+    await publishDeprecation(registry, { topic, value: contract.value, deprecated, withdraw });
   }
   return { ...contract, keyId: ids.keyId as number, valueId: ids.valueId as number };
 }

@@ -1,4 +1,5 @@
-import type { AvroField, AvroRecord } from "../../shared/contracts/avro-types.ts";
+import type { AvroRecord } from "../../shared/contracts/avro-types.ts";
+import { fieldOf } from "../../shared/contracts/consumers/consumer-usage.ts";
 import { compileParameter } from "../../shared/contracts/row-decoder.ts";
 import { RejotError } from "../../shared/errors/error.ts";
 import type { PgType } from "../../shared/postgres/type-catalog.ts";
@@ -37,26 +38,4 @@ export function compileBinder(statement: BindableStatement, schema: AvroRecord):
     }
     return values;
   };
-}
-
-/** The field that a placeholder stands for: by name, or by its place in the schema, from 1. */
-export function fieldOf(schema: AvroRecord, placeholder: string): AvroField | undefined {
-  if (/^\d+$/.test(placeholder)) return schema.fields[Number(placeholder) - 1];
-  return schema.fields.find((field) => field.name === placeholder);
-}
-
-/** Throws SINK_PLACEHOLDER_UNKNOWN for a placeholder that a schema has no field for. */
-export function checkPlaceholders(
-  placeholders: readonly string[],
-  schema: AvroRecord,
-  { consumerName, purpose }: { consumerName: string; purpose: "sql" | "deleteSql" },
-): void {
-  const unknown = placeholders.filter((placeholder) => fieldOf(schema, placeholder) === undefined);
-  if (unknown.length === 0) return;
-  const list = unknown.map((name) => (/^\d+$/.test(name) ? `$${name}` : `:${name}`)).join(", ");
-  const fields = schema.fields.map((field) => field.name).join(", ");
-  const what = purpose === "sql" ? "public schema" : "key";
-  throw new RejotError("SINK_PLACEHOLDER_UNKNOWN", {
-    detail: `${list} in ${purpose} of ${consumerName}; the ${what} has ${fields}`,
-  });
 }

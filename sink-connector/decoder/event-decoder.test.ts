@@ -5,7 +5,6 @@ import { RejotError } from "../../shared/errors/error.ts";
 import type { PgType, TypeCatalog } from "../../shared/postgres/type-catalog.ts";
 import { frame } from "../../shared/registry/wire-format.ts";
 import type { KafkaRecord } from "../ports.ts";
-import { checkPlaceholders } from "./binding.ts";
 import { EventDecoder, type TopicConsumer } from "./event-decoder.ts";
 
 const INT8: PgType = { oid: 20, name: "bigint", kind: "base", category: "N" };
@@ -148,13 +147,4 @@ test("keys are described for people, decoded where possible", async () => {
     "0x01ff",
   );
   expect(await decoder.describeKey(await decodeOne(decoder, record(item, null)))).toBe("null");
-});
-
-test("a placeholder without a field is named, with the fields there are", () => {
-  const where = { consumerName: "shop/items", purpose: "sql" as const };
-  expect(() => checkPlaceholders(["id", "label", "1", "2"], VALUE, where)).not.toThrow();
-  expect(() => checkPlaceholders(["id", "lable"], VALUE, where)).toThrow(
-    ":lable in sql of shop/items; the public schema has id, label",
-  );
-  expect(() => checkPlaceholders(["3"], VALUE, where)).toThrow("$3");
 });

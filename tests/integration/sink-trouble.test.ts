@@ -129,10 +129,10 @@ test("statements that cannot work end the sink at once with a code", async () =>
   expect(missingColumn.code).toBe("SINK_SQL_REJECTED");
   expect(missingColumn.message).toContain("colour");
   expect((await failureOf({ sql: "INSERT INTO item (id) VALUES (:idd)" })).code).toBe(
-    "SINK_PLACEHOLDER_UNKNOWN",
+    "SQL_PLACEHOLDER_UNKNOWN",
   );
   expect((await failureOf({ deleteSql: "DELETE FROM item WHERE label = :label" })).code).toBe(
-    "SINK_PLACEHOLDER_UNKNOWN",
+    "SQL_PLACEHOLDER_UNKNOWN",
   );
   expect((await failureOf({ sql: "TRUNCATE item" })).code).toBe("SINK_SQL_NOT_SUPPORTED");
   expect((await failureOf({ sql: "INSERT INTO" })).code).toBe("SQL_DOES_NOT_PARSE");
@@ -152,8 +152,8 @@ test("a public schema that only the registry knows is read, and placeholders are
   await bad.publish("item", [item(1)]);
   await using broken = await startSink(bad.manifestPath);
   const failure = (await broken.failure()) as RejotError;
-  expect(failure.code).toBe("SINK_PLACEHOLDER_UNKNOWN");
-  expect(failure.message).toContain("id, label");
+  expect(failure.code).toBe("SQL_PLACEHOLDER_UNKNOWN");
+  expect(failure.message).toContain(":idd; there is :id, :label");
 });
 
 test("a topic that does not exist yet is waited for, then read from its beginning", async () => {

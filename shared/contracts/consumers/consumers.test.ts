@@ -1,8 +1,10 @@
 import { describe, expect, test } from "vitest";
 import type { ConsumerSchema } from "../../manifest/schema.ts";
+import { parseTemplate } from "../../postgres/sql/template.ts";
 import type { AvroField, AvroRecord, AvroType } from "../avro-types.ts";
 import type { Contract } from "../evolution/schema-change.ts";
 import { brokenConsumers, brokenUses } from "./broken-consumers.ts";
+import { unansweredDeletes, unknownPlaceholders } from "./consumer-statements.ts";
 import { usageOf } from "./consumer-usage.ts";
 import { consumerSubject, isSameUsage, publishedUsageOf, usageSchemaOf } from "./usage-schema.ts";
 
@@ -199,5 +201,39 @@ describe("the form in the registry", () => {
       /^p\.org\.accounts\.account\.v1-consumer\.org\.shop\.a_b_c-[0-9a-f]{8}$/,
     );
     expect(await of("a/b c")).not.toBe(await of("a b c"));
+  });
+});
+
+describe("statements", () => {
+  const unknown = async (sql: string) =>
+    unknownPlaceholders(await parseTemplate(sql), ["id", "label"]).map((e) => [e.detail, e.sql?.column]);
+
+  test("a placeholder without a field is named with its place, and the fields there are", async () => {
+    expect(await unknown("SELECT :id, :lable, $$:x$$")).toEqual([[":lable; there is :id, :label", 13]]);
+    expect(await unknown("SELECT $2, $3, $0")).toEqual([
+      ["$3; there is $1 id, $2 label", 12],
+      ["$0; there is $1 id, $2 label", 16],
+    ]);
+    expect(await unknown("SELECT :label, ':x', a[:1], :id::text FROM t")).toEqual([]);
+  });
+
+  test("deletes that are published must be answered", () => {
+    const { consumerSchema } = identity("SELECT 1");
+    const published = (operation: "insert" | "delete", emit?: "upsert") => ({
+      name: "account",
+      source: { dataStoreSlug: "db" },
+      outputSchema: {},
+      version: { major: 1, minor: 0 },
+      config: {
+        publicSchemaType: "postgres" as const,
+        transformations: [{ operation, table: "t", sql: "", ...(emit === undefined ? {} : { emit }) }],
+      },
+    });
+    expect(unansweredDeletes(consumerSchema, published("delete"))?.code).toBe("DELETE_SQL_MISSING");
+    expect(unansweredDeletes(consumerSchema, published("delete", "upsert"))).toBeUndefined();
+    expect(unansweredDeletes(consumerSchema, published("insert"))).toBeUndefined();
+    const { config } = consumerSchema;
+    const answered = { ...consumerSchema, config: { ...config, deletes: "ignore" as const } };
+    expect(unansweredDeletes(answered, published("delete"))).toBeUndefined();
   });
 });
