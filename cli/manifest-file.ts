@@ -7,11 +7,15 @@ import { type Manifest, manifestSchema } from "../shared/manifest/schema.ts";
 import { describeZodIssues } from "../shared/manifest/zod-issues.ts";
 
 /**
- * The manifest a command works on: the file named, else `rejot-manifest.json` here or in the nearest folder above.
+ * The manifest a command works on: the file named, or the one in the folder named, else `rejot-manifest.json` here or in the nearest folder above.
  * Throws MANIFEST_NOT_FOUND.
  */
 export async function findManifest(named: string | undefined): Promise<string> {
-  if (named !== undefined) return resolve(named);
+  if (named !== undefined) {
+    const path = resolve(named);
+    const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() === true;
+    return isFolder ? join(path, MANIFEST_FILE) : path;
+  }
   for (let folder = process.cwd(); ; folder = dirname(folder)) {
     const file = join(folder, MANIFEST_FILE);
     if (await exists(file)) return file;

@@ -4,54 +4,83 @@ import { displayPath, readManifest } from "../../shared/manifest/load.ts";
 import type { Connection, Manifest } from "../../shared/manifest/schema.ts";
 import { addConnectionFlags, buildConnection, type ConnectionFlags } from "../connection-options.ts";
 import type { CliContext } from "../context.ts";
-import { describeConnection } from "../describe.ts";
+import { describeConnection, withoutSecrets } from "../describe.ts";
+import { withExamples } from "../help.ts";
 import { addManifestOption, findManifest, updateManifest } from "../manifest-file.ts";
+import { addJsonOption, type JsonFlag, printResult } from "../output.ts";
 import { table } from "../report.ts";
 
-type Flags = ConnectionFlags & { manifest?: string };
+type ManifestFlags = JsonFlag & { manifest?: string };
+type Flags = ConnectionFlags & ManifestFlags;
 
 /** `manifest connection add|list|remove|update`. */
 export function addManifestConnection(parent: Command, context: CliContext): void {
   const group = parent.command("connection").description("the databases and Kafkas of the manifest");
+  withExamples(group, "manifest connection list", "manifest connection add --help");
+  addAdd(group, context);
+  addList(group, context);
+  addRemove(group, context);
+  addUpdate(group, context);
+}
 
-  addManifestOption(addConnectionFlags(group.command("add")))
+function addAdd(group: Command, context: CliContext): void {
+  const command = addJsonOption(addManifestOption(addConnectionFlags(group.command("add"))))
     .description("add a connection")
     .requiredOption("--slug <slug>", "name of the connection inside the manifest")
     .action(async ({ slug, ...options }: Flags & { slug: string }) => {
-      const { manifest: file, ...flags } = options;
-      await store(context, await findManifest(file), slug, flags, "added");
+      await store(context, slug, options, "added");
     });
+  withExamples(
+    command,
+    "manifest connection add --slug db --connection-string '${DATABASE_URL}'",
+    "manifest connection add --slug db --type postgres --host localhost --user app --password '${DB_PASSWORD}' --database accounts",
+    "manifest connection add --slug events --type kafka --brokers localhost:9092 --schema-registry http://localhost:8081",
+  );
+}
 
-  addManifestOption(group.command("list"))
+function addList(group: Command, context: CliContext): void {
+  const command = addJsonOption(addManifestOption(group.command("list")))
     .description("list the connections, without their secrets")
-    .action(async (options: { manifest?: string }) => {
-      const manifest = await readManifest(await findManifest(options.manifest));
-      const rows = (manifest.connections ?? []).map((c) => [c.slug, ...describeConnection(c)]);
-      context.print(rows.length === 0 ? "no connections" : table(rows));
+    .action(async (options: ManifestFlags) => {
+      const file = await findManifest(options.manifest);
+      const { connections = [] } = await readManifest(file);
+      const value = { manifest: displayPath(file), connections: connections.map(withoutSecrets) };
+      const rows = connections.map((c) => [c.slug, ...describeConnection(c)]);
+      printResult(context, options, value, rows.length === 0 ? "no connections" : table(rows));
     });
+  withExamples(command, "manifest connection list", "manifest connection list --json");
+}
 
-  addManifestOption(group.command("remove <slug>"))
+function addRemove(group: Command, context: CliContext): void {
+  const command = addJsonOption(addManifestOption(group.command("remove")))
+    .argument("<connection>", "slug of the connection")
     .description("remove a connection that no data store or event store uses")
-    .action(async (slug: string, options: { manifest?: string }) => {
+    .action(async (slug: string, options: ManifestFlags) => {
       const file = await findManifest(options.manifest);
       await updateManifest(file, (manifest) => withoutConnection(manifest, slug));
-      context.print(`removed connection ${slug} from ${displayPath(file)}`);
+      const value = { manifest: displayPath(file), removed: slug };
+      printResult(context, options, value, `removed connection ${slug} from ${displayPath(file)}`);
     });
+  withExamples(command, "manifest connection remove db");
+}
 
-  addManifestOption(addConnectionFlags(group.command("update <slug>")))
+function addUpdate(group: Command, context: CliContext): void {
+  const command = addJsonOption(addManifestOption(addConnectionFlags(group.command("update"))))
+    .argument("<connection>", "slug of the connection")
     .description("replace what a connection says")
-    .action(async (slug: string, { manifest: file, ...flags }: Flags) => {
-      await store(context, await findManifest(file), slug, flags, "updated");
+    .action(async (slug: string, flags: Flags) => {
+      await store(context, slug, flags, "updated");
     });
+  withExamples(command, "manifest connection update db --connection-string '${DATABASE_URL}'");
 }
 
 async function store(
   context: CliContext,
-  file: string,
   slug: string,
-  flags: ConnectionFlags,
+  { manifest: named, json = false, ...flags }: Flags,
   verb: "added" | "updated",
 ): Promise<void> {
+  const file = await findManifest(named);
   const { connection, warnings } = buildConnection(slug, flags);
   await updateManifest(file, (manifest) => ({
     ...manifest,
@@ -61,8 +90,13 @@ async function store(
         : replaced(manifest, connection),
   }));
   for (const warning of warnings) context.warn(`warning: ${warning}`);
-  context.print(
-    `${verb} connection ${slug} (${describeConnection(connection).join(", ")}) in ${displayPath(file)}`,
+  const value = { manifest: displayPath(file), connection: withoutSecrets(connection), warnings };
+  const description = describeConnection(connection).join(", ");
+  printResult(
+    context,
+    { json },
+    value,
+    `${verb} connection ${slug} (${description}) in ${displayPath(file)}`,
   );
 }
 

@@ -5,12 +5,15 @@ import { type DataStore, dataStore, type Manifest } from "../../shared/manifest/
 import { describeZodIssues } from "../../shared/manifest/zod-issues.ts";
 import type { CliContext } from "../context.ts";
 import { describeDataStore } from "../describe.ts";
+import { withExamples } from "../help.ts";
 import { addManifestOption, findManifest, updateManifest } from "../manifest-file.ts";
+import { addJsonOption, type JsonFlag, printResult } from "../output.ts";
 import { table } from "../report.ts";
 import { requireConnection } from "./manifest-connection.ts";
 
-interface AddFlags {
-  manifest?: string;
+type ManifestFlags = JsonFlag & { manifest?: string };
+
+interface AddFlags extends ManifestFlags {
   connection: string;
   publication?: string;
   slot?: string;
@@ -22,10 +25,19 @@ export function addManifestDataStore(parent: Command, context: CliContext): void
   const group = parent
     .command("datastore")
     .description("the databases that are published from or written to");
+  withExamples(group, "manifest datastore list", "manifest datastore add --help");
+  addAdd(group, context);
+  addList(group, context);
+  addRemove(group, context);
+}
 
-  addManifestOption(group.command("add"))
+function addAdd(group: Command, context: CliContext): void {
+  const command = addJsonOption(addManifestOption(group.command("add")))
     .description("add a data store; with --publication and --slot it can be published from")
-    .requiredOption("--connection <slug>", "a Postgres connection; its slug becomes the data store's")
+    .requiredOption(
+      "--connection <postgres-connection>",
+      "a Postgres connection; its slug becomes the data store's",
+    )
     .option("--publication <name>", "name of the publication, made at the first start if it is missing")
     .option("--slot <name>", "name of the replication slot, made at the first start if it is missing")
     .addOption(
@@ -38,24 +50,39 @@ export function addManifestDataStore(parent: Command, context: CliContext): void
       const file = await findManifest(flags.manifest);
       const added = fromFlags(flags);
       await updateManifest(file, (manifest) => withDataStore(manifest, added));
-      context.print(`added data store ${describeDataStore(added).join(", ")} to ${displayPath(file)}`);
+      const text = `added data store ${describeDataStore(added).join(", ")} to ${displayPath(file)}`;
+      printResult(context, flags, { manifest: displayPath(file), dataStore: added }, text);
     });
+  withExamples(
+    command,
+    "manifest datastore add --connection source --publication my_publication --slot my_slot",
+    "manifest datastore add --connection sink",
+  );
+}
 
-  addManifestOption(group.command("list"))
+function addList(group: Command, context: CliContext): void {
+  const command = addJsonOption(addManifestOption(group.command("list")))
     .description("list the data stores")
-    .action(async (options: { manifest?: string }) => {
-      const manifest = await readManifest(await findManifest(options.manifest));
-      const rows = (manifest.dataStores ?? []).map(describeDataStore);
-      context.print(rows.length === 0 ? "no data stores" : table(rows));
+    .action(async (options: ManifestFlags) => {
+      const file = await findManifest(options.manifest);
+      const { dataStores = [] } = await readManifest(file);
+      const text = dataStores.length === 0 ? "no data stores" : table(dataStores.map(describeDataStore));
+      printResult(context, options, { manifest: displayPath(file), dataStores }, text);
     });
+  withExamples(command, "manifest datastore list", "manifest datastore list --json");
+}
 
-  addManifestOption(group.command("remove <slug>"))
+function addRemove(group: Command, context: CliContext): void {
+  const command = addJsonOption(addManifestOption(group.command("remove")))
+    .argument("<data-store>", "slug of the data store, which is its connection's")
     .description("remove a data store that no schema uses")
-    .action(async (slug: string, options: { manifest?: string }) => {
+    .action(async (slug: string, options: ManifestFlags) => {
       const file = await findManifest(options.manifest);
       await updateManifest(file, (manifest) => withoutDataStore(manifest, slug));
-      context.print(`removed data store ${slug} from ${displayPath(file)}`);
+      const value = { manifest: displayPath(file), removed: slug };
+      printResult(context, options, value, `removed data store ${slug} from ${displayPath(file)}`);
     });
+  withExamples(command, "manifest datastore remove sink");
 }
 
 function fromFlags({ connection, publication, slot, delivery }: AddFlags): DataStore {
