@@ -22,6 +22,12 @@ describe("numbers as text", () => {
     );
   });
 
+  test("a numeric of all its 131,072 digits is read in no time", () => {
+    const longest = `1${"0".repeat(131_070)}1`;
+    expect(canonicalNumber(longest)).toBe(`${longest}e0`);
+    expect(exactDouble(longest)).toBeUndefined();
+  });
+
   test("every double is exactly its own text", () => {
     fc.assert(
       fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), (value) => {

@@ -29,8 +29,10 @@ export function compileParameter(field: AvroType, pgType: PgType): ParameterText
 function parameterText(type: AvroType, pg: PgType): (value: unknown) => string {
   const shape = shapeOf(type);
   if (shape.kind === "union") return unionText(shape.branches, pg);
+  const isJson = pg.oid === OID.json || pg.oid === OID.jsonb;
+  if (shape.kind === "string" && isJson && shape.values !== undefined) return finiteJson(type);
   if (shape.kind === "string" || shape.kind === "json") return (value) => value as string;
-  if (pg.oid === OID.json || pg.oid === OID.jsonb) return finiteJson(type);
+  if (isJson) return finiteJson(type);
   switch (shape.kind) {
     case "null":
     case "boolean":

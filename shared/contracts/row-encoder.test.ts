@@ -184,7 +184,39 @@ describe("numbers", () => {
   });
 });
 
+describe("negative zero", () => {
+  test("stays in doubles and JSON, and is refused where zero has no sign", () => {
+    expect(codec(z.number(), TYPES.float8).parameter("-0")).toBe("-0");
+    expect(codec(z.array(z.number()), TYPES.json).parameter("[-0, -0.0]")).toBe("[-0,-0]");
+    for (const field of [z.int(), decimal(4, 2), decimal(40, 20)]) {
+      for (const [text, type] of [
+        ["-0", TYPES.float8],
+        ["-0.0", TYPES.json],
+      ] as const) {
+        expect(() => codec(field, type).value(text)).toThrowError(
+          expect.objectContaining({ code: "VALUE_NOT_REPRESENTABLE" }),
+        );
+      }
+    }
+  });
+});
+
 describe("literals", () => {
+  test("that are words go with columns that hold words only", () => {
+    for (const field of [z.enum(["t", "f"]), z.literal("so so")]) {
+      for (const type of [TYPES.bool, TYPES.int4, TYPES.timestamptz, TYPES.bytea, TYPES.inet, textArray]) {
+        expect(() => codec(field, type)).toThrowError(
+          expect.objectContaining({ code: "OUTPUT_COLUMN_TYPE" }),
+        );
+      }
+    }
+  });
+
+  test("that are no Avro names are JSON strings in JSON, as the others", () => {
+    expect(codec(z.enum(["so so", "well"]), TYPES.text).parameter("so so", TYPES.jsonb)).toBe('"so so"');
+    expect(codec(z.enum(["well"]), TYPES.text).parameter("well", TYPES.jsonb)).toBe('"well"');
+  });
+
   test("that are numbers are compared as numbers, that are text as text", () => {
     expect(codec(z.literal([1, 2]), TYPES.numeric).parameter("1.00")).toBe("1");
     expect(codec(z.enum(["1", "2"]), TYPES.text).parameter("1")).toBe("1");

@@ -17,6 +17,7 @@ const MIN_INT64 = -(2n ** 63n);
 /** An integer of so many characters is a safe one, sign included. */
 const SAFE_CHARACTERS = 15;
 const INT32_MAX = 0x7fffffff;
+const MINUS = 45;
 
 export function writeText(text: string, out: AvroWriter): void {
   out.string(text);
@@ -34,7 +35,14 @@ export function writeBigInteger(text: string, out: AvroWriter): void {
 
 /** Any spelling of a whole number. */
 export function writeInteger(text: string, out: AvroWriter): void {
-  writeLong(exactInteger(text), out);
+  const value = exactInteger(text);
+  if (value === 0) refuseNegativeZero(text);
+  writeLong(value, out);
+}
+
+/** Floating point and the type json have it; integers and decimals would make it a plain zero. */
+function refuseNegativeZero(text: string): void {
+  if (text.charCodeAt(0) === MINUS) throw new Unfit("it is negative zero");
 }
 
 /** Any spelling of a whole number of 32 bits. */
@@ -79,9 +87,11 @@ export function decimalWriter(precision: number, scale: number, fixedSize?: numb
   return (text, out) => {
     if (fixedSize === undefined) {
       const small = smallUnscaledDecimal(text, precision, scale);
+      if (small === 0) refuseNegativeZero(text);
       if (small !== undefined) return out.smallDecimal(small);
     }
     const unscaled = unscaledDecimal(text, precision, scale);
+    if (unscaled === 0n) refuseNegativeZero(text);
     if (unscaled === undefined) throw new Unfit(`it does not fit decimal(${precision}, ${scale})`);
     const bytes = decimalBytes(unscaled);
     if (fixedSize === undefined) out.bytes(bytes);

@@ -54,6 +54,9 @@ function isJson(pg: PgType): boolean {
   return pg.oid === OID.json || pg.oid === OID.jsonb;
 }
 
+/** Postgres's own types have lower oids. */
+const FIRST_OWN_OID = 16_384;
+
 /** A string field carries any type's text, and so JSON's. */
 function takesTextVerbatim(type: AvroType): boolean {
   const { branches } = nullability(type);
@@ -69,11 +72,13 @@ function textWriter(type: AvroType, pg: PgType): TextWriter {
       : limitedWriter(shape.values, write);
   switch (shape.kind) {
     case "string":
-      return limited(writeText) ?? writeText;
+      return shape.values === undefined
+        ? writeText
+        : suited(limited(spellsWords(pg) ? writeText : undefined), type, pg);
     case "json":
       return isJson(pg) ? writeText : viaJson(pg);
     case "enum":
-      return enumWriter(shape.symbols);
+      return suited(spellsWords(pg) ? enumWriter(shape.symbols) : undefined, type, pg);
     case "boolean":
       return suited(booleanWriter(pg, shape.values), type, pg);
     case "long":
@@ -127,6 +132,12 @@ export function describeType(type: AvroType): string {
 /** Strings, and what a literal of unknown type becomes. Their text may spell a value of another type. */
 function isText(pg: PgType): boolean {
   return pg.category === "S" || pg.oid === OID.unknown;
+}
+
+/** Strings, enums and what extensions define; other types' texts are a form of Postgres's own. */
+function spellsWords(pg: PgType): boolean {
+  const foreign = pg.category === "U" && pg.oid >= FIRST_OWN_OID;
+  return isText(pg) || pg.kind === "enum" || pg.oid === OID.char || foreign;
 }
 
 function isNumber(pg: PgType): boolean {

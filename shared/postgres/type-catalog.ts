@@ -43,6 +43,7 @@ export interface TypeCatalog {
 export const OID = {
   bool: 16,
   bytea: 17,
+  char: 18,
   int8: 20,
   int2: 21,
   int4: 23,
