@@ -69,7 +69,8 @@ export function readLine(program: Command, words: readonly string[]): CommandLin
     } else {
       const inner = operandWords.length > 0 ? undefined : findCommand(command, word);
       if (inner === undefined) operandWords.push(word);
-      else command = inner;
+      // What follows `help` are the names it stands among.
+      else if (command.commands.includes(inner)) command = inner;
     }
   }
   return { command, operands: operandWords, options, pending, onlyOperands };
@@ -97,7 +98,7 @@ async function operands(line: CommandLine, valuesOf: ValuesOf): Promise<Completi
     return { candidates: [...commands, ...values.candidates], files: values.files };
   }
   // Where no word is expected, what can be said at all is shown.
-  if (commands.length === 0 && !line.onlyOperands) return optionNames(line);
+  if (command.commands.length === 0 && !line.onlyOperands) return optionNames(line);
   return { candidates: commands, files: false };
 }
 
@@ -128,10 +129,6 @@ async function valuesOfArgument(
   valuesOf: ValuesOf,
 ): Promise<Completion> {
   if (argument.argChoices !== undefined) return choices(argument.argChoices);
-  if (line.command.name() === "help") {
-    const commands = visibleCommands(line.command.parent ?? line.command);
-    return choices(commands.map((each) => each.name()));
-  }
   return (await valuesOf(argument.name(), line)) ?? NOTHING;
 }
 
