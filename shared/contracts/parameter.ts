@@ -5,6 +5,9 @@ import { type AvroType, nullability, shapeOf } from "./avro-types.ts";
 import { jsonTextWriter, scalarText } from "./json-value.ts";
 import { explainUnfit, Unfit } from "./unfit.ts";
 
+/** Postgres reads no `46.00` as an integer. */
+const INTEGERS: ReadonlySet<number> = new Set([OID.int2, OID.int4, OID.int8, OID.oid]);
+
 /** The Postgres text of a value; null for SQL's NULL. */
 export type ParameterText = (value: unknown) => string | null;
 
@@ -45,6 +48,8 @@ function parameterText(type: AvroType, pg: PgType): (value: unknown) => string {
     case "bytes":
     case "fixed":
       return (value) => `\\x${(value as Buffer).toString("hex")}`;
+    case "decimal":
+      return INTEGERS.has(pg.oid) ? (value) => (value as string).replace(/\.0+$/, "") : scalarText(type);
     case "array":
       return pg.element === undefined ? jsonTextWriter(type) : arrayText(shape.items, pg, pg.element);
     case "map":

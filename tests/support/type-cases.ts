@@ -148,7 +148,10 @@ const ARRAYS_AS_TEXT: Record<string, V.Literals> = {
   "citext[]": S.anyArrays(V.texts()),
 };
 
-const textCases = Object.entries({ ...AS_TEXT, ...ARRAYS_AS_TEXT }).map(([type, literals]) => ({
+/** Every type, with literals of all its values. */
+export const ALL_VALUES: Readonly<Record<string, V.Literals>> = { ...AS_TEXT, ...ARRAYS_AS_TEXT };
+
+const textCases = Object.entries(ALL_VALUES).map(([type, literals]) => ({
   type,
   field: z.string(),
   literals,
