@@ -6,6 +6,7 @@ import {
   describeConflict,
   type EarlierVersion,
   minorProblem,
+  remedyFor,
   type VersionProblem,
 } from "../../shared/contracts/evolution/verdict.ts";
 import { type Diagnostic, diagnostic, diagnosticOfError } from "../../shared/manifest/diagnostic.ts";
@@ -90,6 +91,7 @@ function judged({ own, conflicts, minor, nextMajor: major }: Judgement): Diagnos
       "error",
       place,
       `${versionName(own)}: ${describeConflict(conflict, major)}`,
+      remedyFor(conflict, major),
     ),
   );
   if (minor === undefined) return found;

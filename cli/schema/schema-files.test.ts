@@ -78,7 +78,9 @@ describe("the files of a version", () => {
       "org.team-a.thing/v1.0/value.avsc differs",
       "org.team-a.thing/v1.0/schema.json differs",
     ]);
-    expect(staleFiles(new Map(), own({}))).toHaveLength(3);
+    expect(staleFiles(new Map(), own({}))).toEqual(["org.team-a.thing/v1.0 is not written yet"]);
+    files.delete("org.team-a.thing/v1.0/key.avsc");
+    expect(staleFiles(files, own({}))).toEqual(["org.team-a.thing/v1.0/key.avsc is missing"]);
   });
 
   test("stay as the history: another form needs another version, a description does not", async () => {

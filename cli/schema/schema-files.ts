@@ -113,9 +113,12 @@ function namespaceOfText(text: string | undefined): unknown {
   }
 }
 
-/** What is not as `schema write` would make it: `v1.0/value.avsc differs`. Pure. */
+/** What is not as `schema write` would make it: `team.thing/v1.0/value.avsc differs`. Pure. */
 export function staleFiles(files: SchemaFiles, own: OwnSchema): string[] {
-  return [...filesOf(own)].flatMap(([path, text]) => {
+  const wanted = [...filesOf(own)];
+  if (wanted.every(([path]) => !files.has(path)))
+    return [`${versionFolder(own.resolved)} is not written yet`];
+  return wanted.flatMap(([path, text]) => {
     const there = files.get(path);
     if (there === text) return [];
     return [there === undefined ? `${path} is missing` : `${path} differs`];

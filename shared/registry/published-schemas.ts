@@ -1,6 +1,11 @@
 import { avroSchemasOf } from "../contracts/avro-schema.ts";
 import type { AvroRecord } from "../contracts/avro-types.ts";
-import { conflictsWith, describeConflict, type EarlierVersion } from "../contracts/evolution/verdict.ts";
+import {
+  conflictsWith,
+  describeConflict,
+  type EarlierVersion,
+  remedyFor,
+} from "../contracts/evolution/verdict.ts";
 import { RejotError } from "../errors/error.ts";
 import { subjects } from "../kafka/naming.ts";
 import type { ResolvedPublicSchema } from "../manifest/workspace.ts";
@@ -86,10 +91,12 @@ function refuseConflicts(
   { schema: { name, version }, topic }: ResolvedPublicSchema,
 ): void {
   const conflicts = conflictsWith(earlier, contract);
-  if (conflicts.length === 0) return;
+  const [first] = conflicts;
+  if (first === undefined) return;
   const lines = conflicts.map((conflict) => `\n  - ${describeConflict(conflict, version.major + 1)}`);
   throw new RejotError("SCHEMA_INCOMPATIBLE", {
-    detail: `"${name}" v${version.major}.${version.minor}${lines.join("")}`,
+    detail: `${name} v${version.major}.${version.minor}${lines.join("")}`,
+    ...(conflicts.length === 1 ? { hint: remedyFor(first, version.major + 1) } : {}),
     context: { topic },
   });
 }
@@ -100,6 +107,6 @@ function notRegistered(
 ): RejotError {
   const { major, minor } = schema.version;
   return new RejotError("SCHEMA_NOT_REGISTERED", {
-    detail: `"${schema.name}" v${major}.${minor} of ${manifestSlug}, subject ${missing.join(" and ")}`,
+    detail: `${schema.name} v${major}.${minor} of ${manifestSlug}, subject ${missing.join(" and ")}`,
   });
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { AvroField, AvroRecord } from "../avro-types.ts";
 import type { Contract } from "./schema-change.ts";
-import { conflictsWith, describeConflict, type EarlierVersion, minorProblem } from "./verdict.ts";
+import { conflictsWith, describeConflict, type EarlierVersion, minorProblem, remedyFor } from "./verdict.ts";
 
 const ID: AvroField = { name: "id", type: "long" };
 const record = (...fields: AvroField[]): AvroRecord => ({ type: "record", name: "r", fields });
@@ -37,6 +37,11 @@ describe("conflicts", () => {
     const now = { ...contract(), key: record({ name: "id", type: "string" }) };
     const [conflict] = conflictsWith([at(0)], now);
     expect(conflict && describeConflict(conflict, 2)).toMatch(/^"id" of the key is string now/);
+  });
+
+  test("come with what to do", () => {
+    const [conflict] = conflictsWith([at(0)], contract({ name: "x", type: "long" }));
+    expect(conflict && remedyFor(conflict, 3)).toMatch(/nullable or optional.*version 3\.0 beside/);
   });
 
   test("a new schema has none", () => {
@@ -77,6 +82,8 @@ describe("the minor version", () => {
       message: expect.stringMatching(/there is v1.2 already/),
     });
     expect(problem([at(0), at(2)], added, 1)).toMatchObject({ minor: 3 });
+    const raised = at(1, optional("note", "string"));
+    expect(problem([at(0), raised], added, 0)).toMatchObject({ minor: 1 });
   });
 
   test("is not known of a registry", () => {

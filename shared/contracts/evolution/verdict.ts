@@ -1,5 +1,5 @@
 import { compareKeys, compareValues } from "./compare-contracts.ts";
-import type { Contract, SchemaChange } from "./schema-change.ts";
+import type { ChangeKind, Contract, SchemaChange } from "./schema-change.ts";
 
 /** A version of the same major that exists already. */
 export interface EarlierVersion {
@@ -60,25 +60,49 @@ export function minorProblem(
 ): VersionProblem | undefined {
   const known = earlier.filter((version) => version.minor !== undefined);
   const highest = Math.max(-1, ...known.map((version) => version.minor ?? -1));
-  const called = `${declared.major}.${declared.minor}`;
-  for (const version of known.filter(({ minor }) => minor === declared.minor)) {
-    const changes = changesSince(version, now).filter(({ bump }) => bump === "minor");
-    if (changes.length === 0) continue;
-    const what = changes.map(({ message }) => message).join("; ");
-    const minor = highest + 1;
-    return {
-      minor,
-      message: `${what}; ${version.origin} has another form, so this is version ${declared.major}.${minor}`,
-    };
-  }
-  if (declared.minor >= highest) return undefined;
-  const newest = known.find(({ minor }) => minor === highest);
-  const changed = newest !== undefined && changesSince(newest, now).some(({ bump }) => bump === "minor");
-  const minor = changed ? highest + 1 : highest;
-  return { minor, message: `it says version ${called}, and there is ${newest?.origin} already` };
+  const differs = (version: EarlierVersion) => minorChanges(version, now).length > 0;
+  const taken = known.find((version) => version.minor === declared.minor && differs(version));
+  if (taken === undefined && declared.minor >= highest) return undefined;
+  const newest = known.filter(({ minor }) => minor === highest);
+  // A version that was raised and set back has its form already.
+  const minor = highest > declared.minor && !newest.some(differs) ? highest : highest + 1;
+  const should = `so this is version ${declared.major}.${minor}`;
+  const message =
+    taken === undefined
+      ? `there is ${newest[0]?.origin} already, ${should}`
+      : `${minorChanges(taken, now).join("; ")}; ${taken.origin} has another form, ${should}`;
+  return { minor, message };
+}
+
+function minorChanges(version: EarlierVersion, now: Contract): string[] {
+  return changesSince(version, now)
+    .filter(({ bump }) => bump === "minor")
+    .map(({ message }) => message);
 }
 
 /** One conflict in words, the same in a check and at a connector's start. */
 export function describeConflict({ change, origins }: Conflict, nextMajor: number): string {
   return `${change.message} (against ${origins.join(", ")}; it needs version ${nextMajor}.0)`;
+}
+
+const REMEDIES: Partial<Record<ChangeKind, string>> = {
+  "field-added": "Make the field nullable or optional, or give it a default.",
+  "field-removed": "Keep the field until the next major version.",
+  "field-renamed": "Keep the old field beside the new one.",
+  nullable: "Keep it required (coalesce in the SELECT), or add a nullable field beside it.",
+  "not-nullable": "Keep it nullable, or add a field with a default beside it.",
+  "type-changed": "Keep the type, and add a field of the new type beside it.",
+  "meaning-changed": "Keep the type, and add a field of the new type beside it.",
+  "enum-value-added": "Publish a list that grows as z.string(), from the next major version on.",
+  "enum-value-removed": "Keep the value in the list: events that have it are still in the topic.",
+  "alternative-added": "Add a nullable field beside it.",
+  "alternative-removed": "Keep the alternative: events that have it are still in the topic.",
+  "name-changed": "Keep the form of the type, and add a nullable field beside it.",
+  "key-changed": "Keep the key.",
+};
+
+/** What to do about a breaking change. */
+export function remedyFor({ change }: Conflict, nextMajor: number): string {
+  const remedy = REMEDIES[change.kind] ?? "Undo the change.";
+  return `${remedy} Or publish it as version ${nextMajor}.0 beside this one (docs/evolution.md).`;
 }
