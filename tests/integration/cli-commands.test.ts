@@ -1,37 +1,8 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
-import { runCli } from "../../cli/program.ts";
+import { freePort } from "../../compose/dev-stack/ports.ts";
+import { cliFolder as folder, runIn } from "../support/cli.ts";
 import { runToEnd, writeFiles } from "../support/connector.ts";
-
-/** Runs a command line inside this process, which a hundred of them need: Node takes longer to start than they do. */
-async function runIn(directory: string, args: readonly string[]) {
-  const before = process.cwd();
-  const output = { stdout: "", stderr: "" };
-  process.chdir(directory);
-  try {
-    const exitCode = await runCli(args, {
-      env: {},
-      print: (text) => {
-        output.stdout += `${text}\n`;
-      },
-      warn: (text) => {
-        output.stderr += `${text}\n`;
-      },
-    });
-    return { exitCode, ...output };
-  } finally {
-    process.chdir(before);
-  }
-}
-
-async function folder(files: Record<string, string | object> = {}) {
-  const made = await writeFiles(files);
-  return {
-    ...made,
-    run: (...args: string[]) => runIn(made.directory, args),
-    manifest: async () => JSON.parse(await readFile(made.path("rejot-manifest.json"), "utf8")),
-  };
-}
 
 const CONNECTION = ["manifest", "connection", "add", "--slug"];
 const KAFKA = [
@@ -43,49 +14,10 @@ const KAFKA = [
   "http://me:${PW}@reg:8081",
 ];
 
-describe("help", () => {
-  const commands = [
-    "",
-    "manifest",
-    "manifest init",
-    "manifest info",
-    "manifest sync",
-    "manifest connection",
-    "manifest connection add",
-    "manifest connection list",
-    "manifest connection remove",
-    "manifest connection update",
-    "manifest datastore",
-    "manifest datastore add",
-    "manifest datastore list",
-    "manifest datastore remove",
-    "manifest eventstore",
-    "manifest eventstore add",
-    "manifest eventstore list",
-    "manifest eventstore remove",
-    "collect",
-    "workspace",
-    "workspace init",
-    "workspace info",
-  ];
-  test.each(commands)("%s --help", async (command) => {
-    await using at = await folder();
-    const words = command.split(" ").filter((word) => word !== "");
-    const result = await at.run(...words, "--help");
-    expect(result).toMatchObject({ exitCode: 0, stderr: "" });
-    expect(result.stdout).toContain(`Usage: rejot-kafka ${command}`.trim());
-  });
-
-  test("a group without a command shows its help and is a mistake", async () => {
-    await using at = await folder();
-    expect(await at.run("manifest", "connection")).toMatchObject({ exitCode: 2 });
-  });
-
-  test("the version is the package's", async () => {
-    await using at = await folder();
-    const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"));
-    expect((await at.run("--version")).stdout.trim()).toBe(version);
-  });
+test("the version is the package's", async () => {
+  await using at = await folder();
+  const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"));
+  expect((await at.run("--version")).stdout.trim()).toBe(version);
 });
 
 describe("a manifest made on the command line", () => {
@@ -270,7 +202,7 @@ describe("mistakes have a code, a hint and no stack", () => {
     ],
     [["manifest", "sync", "ok.json", "--api-port", "many"], 2, /^CONFIG_INVALID|^USAGE/],
     [["manifest", "sync", "absent.json"], 1, /^MANIFEST_NOT_FOUND/],
-    [["collect", "--manifest", "ok.json", "absent.ts"], 1, /^SCHEMA_FILE_FAILED: .*absent.ts/],
+    [["collect", "--manifest", "ok.json", "absent.ts"], 1, /SCHEMA_FILE_FAILED: .*absent.ts/],
     [["workspace", "info"], 1, /^MANIFEST_NOT_FOUND/],
   ])("%j", async (args, exitCode, message) => {
     await using at = await folder({
@@ -282,6 +214,73 @@ describe("mistakes have a code, a hint and no stack", () => {
     expect(result.stderr).toMatch(message);
     expect(result).toMatchObject({ exitCode, stderr: expect.stringMatching(/\n {2}hint: ./) });
     expect(result.stderr).not.toMatch(/\n\s+at .*\d+:\d+|node:internal/);
+  });
+});
+
+describe("exit codes", () => {
+  const connection = (port: number) => ({
+    slug: "events",
+    config: {
+      connectionType: "kafka",
+      brokers: [`127.0.0.1:${port}`],
+      schemaRegistry: { url: `http://127.0.0.1:${port}` },
+    },
+  });
+
+  test("0: fine, also with warnings", async () => {
+    await using at = await folder({
+      "rejot-manifest.json": { slug: "a", manifestVersion: 0, connections: [connection(1)] },
+    });
+    expect(await at.run("manifest", "info")).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringContaining("1 warning"),
+    });
+  });
+
+  test("1: a check found errors", async () => {
+    const manifest = { slug: "a", manifestVersion: 0, dataStores: [{ connectionSlug: "absent" }] };
+    await using at = await folder({ "rejot-manifest.json": manifest });
+    expect(await at.run("manifest", "info")).toMatchObject({
+      exitCode: 1,
+      stdout: expect.stringContaining("1 error"),
+    });
+  });
+
+  test("2: used wrongly", async () => {
+    await using at = await folder();
+    expect(await at.run("manifest", "info", "--nonsense")).toMatchObject({ exitCode: 2, stdout: "" });
+  });
+
+  test("3: a server could not be reached", async () => {
+    const port = await freePort();
+    const properties = { id: { type: "integer" } };
+    const publicSchema = {
+      name: "item",
+      source: { dataStoreSlug: "db" },
+      outputSchema: { type: "object", properties, required: ["id"], additionalProperties: false },
+      key: ["id"],
+      version: { major: 1, minor: 0 },
+      config: {
+        publicSchemaType: "postgres",
+        transformations: [{ operation: "insert", table: "item", sql: "SELECT id FROM item WHERE id = :id" }],
+      },
+    };
+    const db = { connectionType: "postgres", host: "127.0.0.1", port, user: "u", database: "d" };
+    const slot = { connectionType: "postgres", slotName: "s", publicationName: "p" };
+    await using at = await folder({
+      "rejot-manifest.json": {
+        slug: "a",
+        manifestVersion: 0,
+        connections: [{ slug: "db", config: db }, connection(port)],
+        dataStores: [{ connectionSlug: "db", config: slot }],
+        eventStores: [{ connectionSlug: "events" }],
+        publicSchemas: [publicSchema],
+      },
+    });
+    expect(await at.run("manifest", "info")).toMatchObject({ exitCode: 0 });
+    const asked = await at.run("schema", "check", "--against", "registry", "--json");
+    expect(asked).toMatchObject({ exitCode: 3, stderr: expect.stringMatching(/^REGISTRY_UNREACHABLE/) });
+    expect(JSON.parse(asked.stdout)).toMatchObject({ error: { code: "REGISTRY_UNREACHABLE" } });
   });
 });
 
@@ -299,5 +298,65 @@ describe("workspaces", () => {
     const info = await at.run("workspace", "info");
     expect(info).toMatchObject({ exitCode: 1, stdout: expect.stringContaining("DUPLICATE_MANIFEST_SLUG") });
     expect(info.stdout).toContain("same (b.json)");
+    const again = await at.run("workspace", "init", "--slug", "all");
+    expect(again).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("MANIFEST_EXISTS") });
+  });
+
+  test("the workspace is found from a folder inside, also the one that ReJot makes", async () => {
+    await using at = await folder({ "rejot-manifest.json": { slug: "all", manifestVersion: 0 } });
+    await mkdir(at.path("team/deep"), { recursive: true });
+    await writeFile(
+      at.path("team/rejot-manifest.json"),
+      JSON.stringify({ slug: "team", manifestVersion: 0 }),
+    );
+    expect(await runIn(at.path("team/deep"), ["workspace", "info"])).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringMatching(/^MANIFEST_NOT_FOUND[\s\S]*workspace init --slug/),
+    });
+    await writeFile(
+      at.path("rejot-manifest.json"),
+      JSON.stringify({ slug: "all", manifestVersion: 0, workspaces: ["./*/rejot-manifest.json"] }),
+    );
+    const info = await runIn(at.path("team/deep"), ["workspace", "info", "--json"]);
+    const { manifests } = JSON.parse(info.stdout);
+    expect(manifests.map((m: { slug: string }) => m.slug)).toEqual(["all", "team"]);
+  });
+
+  test("a manifest is checked against those of its workspace", async () => {
+    const all = { slug: "team", manifestVersion: 0, workspaces: ["./*/rejot-manifest.json"] };
+    await using at = await folder({ "rejot-manifest.json": all });
+    await mkdir(at.path("team"));
+    await writeFile(
+      at.path("team/rejot-manifest.json"),
+      JSON.stringify({ slug: "team", manifestVersion: 0 }),
+    );
+    expect(await at.run("manifest", "info", "--manifest", "team")).toMatchObject({
+      exitCode: 1,
+      stdout: expect.stringContaining("DUPLICATE_MANIFEST_SLUG"),
+    });
+  });
+});
+
+describe("the manifest's JSON Schema", () => {
+  test("is named in a new manifest where the package is installed, else not", async () => {
+    await using at = await folder();
+    await at.run("manifest", "init", "--slug", "a");
+    expect(await at.manifest()).not.toHaveProperty("$schema");
+    await mkdir(at.path("node_modules/rejot-kafka"), { recursive: true });
+    await mkdir(at.path("team"));
+    await writeFile(at.path("node_modules/rejot-kafka/manifest.schema.json"), "{}");
+    await at.run("manifest", "init", "--slug", "b", "--manifest", "b.json");
+    await at.run("manifest", "init", "--slug", "c", "--manifest", "team/rejot-manifest.json");
+    const schemaOf = async (file: string) => JSON.parse(await readFile(at.path(file), "utf8")).$schema;
+    expect(await schemaOf("b.json")).toBe("./node_modules/rejot-kafka/manifest.schema.json");
+    expect(await schemaOf("team/rejot-manifest.json")).toBe(
+      "../node_modules/rejot-kafka/manifest.schema.json",
+    );
+  });
+
+  test("manifest schema prints what the package holds", async () => {
+    await using at = await folder();
+    const file = new URL("../../manifest.schema.json", import.meta.url);
+    expect((await at.run("manifest", "schema")).stdout).toBe(await readFile(file, "utf8"));
   });
 });
