@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { type Deprecation, describeDeprecation } from "../../shared/contracts/deprecation.ts";
 import { subjects } from "../../shared/kafka/naming.ts";
 import type { CliContext } from "../context.ts";
 import { addManifestOption, findManifest } from "../manifest-file.ts";
@@ -30,7 +31,9 @@ interface ListedSchema {
   readonly version: { readonly major: number; readonly minor: number };
   readonly topic: string;
   readonly key: readonly string[];
-  /** Null without `--offline` never. */
+  /** What the manifest says of its end. */
+  readonly deprecated: Deprecation | null;
+  /** Null with `--offline`. */
   readonly registry: { readonly key: ListedSubject; readonly value: ListedSubject } | null;
 }
 
@@ -57,6 +60,7 @@ async function listOne(own: OwnSchema, offline: boolean, context: CliContext): P
     version: schema.version,
     topic,
     key: keyFields,
+    deprecated: schema.deprecated ?? null,
   };
   if (offline) return { ...about, registry: null };
   const registry = registryOf(own.loaded, context.env);
@@ -76,11 +80,16 @@ async function listOne(own: OwnSchema, offline: boolean, context: CliContext): P
   return { ...about, registry: { key: await subjectOf("key"), value: await subjectOf("value") } };
 }
 
-function rowOf({ schema, version, topic, key, registry }: ListedSchema): string[] {
-  const about = [`${schema} v${version.major}.${version.minor}`, topic, `key ${key.join(", ")}`];
-  return registry === null
-    ? about
-    : [...about, registered(registry.value), `ids ${registry.key.id ?? "-"}, ${registry.value.id ?? "-"}`];
+function rowOf({ schema, version, topic, key, deprecated, registry }: ListedSchema): string[] {
+  return [
+    `${schema} v${version.major}.${version.minor}`,
+    topic,
+    `key ${key.join(", ")}`,
+    ...(registry === null
+      ? []
+      : [registered(registry.value), `ids ${registry.key.id ?? "-"}, ${registry.value.id ?? "-"}`]),
+    deprecated === null ? "" : `deprecated${describeDeprecation(deprecated)}`,
+  ];
 }
 
 function registered({ versions, version }: ListedSubject): string {

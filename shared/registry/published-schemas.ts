@@ -66,8 +66,6 @@ export async function publishSchemas(
       if (found[part] !== undefined) await registry.setCompatibility(subject[part], compatibility);
       else ids[`${part}Id`] = await registry.ensure(subject[part], contract[part], { compatibility });
     }
-  }
-  if (register) {
     const { deprecated } = schema;
     await publishDeprecation(registry, { topic, value: contract.value, deprecated, withdraw });
   }
