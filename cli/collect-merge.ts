@@ -1,4 +1,4 @@
-import { dirname, relative, sep } from "node:path";
+import { dirname, relative, resolve, sep } from "node:path";
 import { DefinitionPlaces, type FilePlace } from "../shared/manifest/definition-places.ts";
 import { type Diagnostic, diagnostic, placeIn } from "../shared/manifest/diagnostic.ts";
 import type { ConsumerSchema, Manifest, PublicSchema } from "../shared/manifest/schema.ts";
@@ -19,17 +19,18 @@ export interface MergedManifest {
 
 /**
  * Puts collected schemas into a manifest. A collected file says all about the schemas it defines: what it no longer
- * creates is removed; schemas of other files stay. The result is in the order of names and versions, so that the
+ * creates is removed, as `isCollected` tells of a file's absolute path; schemas of other files and those without a
+ * file, which were written by hand, stay. The result is in the order of names and versions, so that the
  * same code gives the same bytes.
  */
 export function mergeSchemas(
   manifest: Manifest,
   manifestFile: string,
   collected: CollectedSchemas,
+  isCollected: (file: string) => boolean = (file) => collected.files.has(file),
 ): MergedManifest {
   const folder = dirname(manifestFile);
   const name = (file: string) => relative(folder, file).split(sep).join("/");
-  const collectedNames = new Set([...collected.files].map(name));
   const diagnostics: Diagnostic[] = [];
   const calls = new Map<PublicSchema | ConsumerSchema, readonly FilePlace[]>();
   const publicSchemas = new Map<string, PublicSchema>();
@@ -58,7 +59,7 @@ export function mergeSchemas(
     }
   }
   const gone = (schema: PublicSchema | ConsumerSchema) =>
-    schema.definitionFile !== undefined && collectedNames.has(schema.definitionFile);
+    schema.definitionFile !== undefined && isCollected(resolve(folder, schema.definitionFile));
   const oldPublic = (manifest.publicSchemas ?? []).filter((s) => !publicSchemas.has(publicId(s)));
   const oldConsumer = (manifest.consumerSchemas ?? []).filter((s) => !consumerSchemas.has(s.name));
   return {

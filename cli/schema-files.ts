@@ -7,40 +7,66 @@ import { RejotError } from "../shared/errors/error.ts";
 import type { FilePlace } from "../shared/manifest/definition-places.ts";
 import { type Diagnostic, diagnostic, diagnosticOfError, placeIn } from "../shared/manifest/diagnostic.ts";
 import { displayPath } from "../shared/manifest/load.ts";
-import { installSchemaModuleHooks, originalPlace } from "./schema-module-hooks.ts";
+import { installSchemaModuleHooks, type LoadedFiles, originalPlace } from "./schema-module-hooks.ts";
+
+/** What arguments stand for. */
+export interface SchemaFiles {
+  /** Absolute paths, in their order, so that the order of arguments changes nothing. */
+  readonly files: readonly string[];
+  /** Those that were named themselves. */
+  readonly named: ReadonlySet<string>;
+  /** Absolute paths of the folders that were named. */
+  readonly folders: readonly string[];
+  /** Arguments that lead nowhere. */
+  readonly diagnostics: readonly Diagnostic[];
+}
 
 /** What running the schema files gave. */
 export interface CollectedSchemas {
   readonly schemas: readonly CreatedSchema[];
   /** Absolute paths of the files run and of those they imported: what they create now replaces what they did before. */
   readonly files: ReadonlySet<string>;
+  /** Files that failed, and those named that create nothing. */
   readonly diagnostics: readonly Diagnostic[];
 }
 
 const EXTENSIONS = [".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"];
-const IGNORED = ["**/node_modules/**", "**/.git/**", "**/dist/**", "**/*.d.ts", "**/*.{test,spec}.*"];
+const IGNORED = [
+  "**/node_modules/**",
+  "**/.git/**",
+  "**/dist/**",
+  "**/*.d.{ts,mts,cts}",
+  "**/*.{test,spec}.*",
+];
 
 /**
  * The files that arguments stand for: a file itself; for a folder or a glob, those in it that mention one of the
  * functions that create schemas (running a service's other files could start the service).
- * Throws SCHEMA_FILE_FAILED for an argument that leads nowhere.
  */
-export async function expandFiles(args: readonly string[]): Promise<string[]> {
+export async function expandFiles(args: readonly string[]): Promise<SchemaFiles> {
   const files = new Set<string>();
+  const named = new Set<string>();
+  const folders: string[] = [];
+  const diagnostics: Diagnostic[] = [];
   for (const arg of args) {
     const entry = await stat(arg).catch(() => undefined);
     if (entry?.isFile()) {
-      files.add(resolve(arg));
+      named.add(resolve(arg));
       continue;
     }
-    const pattern = entry?.isDirectory() ? `**/*{${EXTENSIONS.join(",")}}` : arg;
-    const options = { cwd: entry?.isDirectory() ? resolve(arg) : process.cwd(), exclude: IGNORED };
+    const isFolder = entry?.isDirectory() === true;
+    if (isFolder) folders.push(resolve(arg));
+    const pattern = isFolder ? `**/*{${EXTENSIONS.join(",")}}` : arg;
+    const options = { cwd: isFolder ? resolve(arg) : process.cwd(), exclude: IGNORED };
     const found: string[] = [];
     for await (const match of glob(pattern, options)) found.push(resolve(options.cwd, match));
-    if (found.length === 0) throw new RejotError("SCHEMA_FILE_FAILED", { detail: `nothing is at "${arg}"` });
-    for (const file of found.sort()) if (createsSchemas(file)) files.add(file);
+    if (found.length === 0) {
+      const place = placeIn({ file: resolve(arg) }, "argument");
+      diagnostics.push(diagnostic("SCHEMA_FILE_FAILED", "error", place, `nothing is at "${arg}"`));
+    }
+    for (const file of found) if (createsSchemas(file)) files.add(file);
   }
-  return [...files];
+  return { files: [...new Set([...files, ...named])].sort(), named, folders, diagnostics };
 }
 
 function createsSchemas(file: string): boolean {
@@ -51,19 +77,39 @@ function createsSchemas(file: string): boolean {
 }
 
 /** Runs the files as modules and takes the schemas they create. A file that fails is a diagnostic; the rest goes on. */
-export async function runSchemaFiles(files: readonly string[]): Promise<CollectedSchemas> {
+export async function runSchemaFiles({ files, named }: SchemaFiles): Promise<CollectedSchemas> {
   const before = createdSchemas().length;
   const loaded = installSchemaModuleHooks();
   const diagnostics: Diagnostic[] = [];
+  const failed = new Set<string>();
   for (const file of files) {
     try {
       if (!EXTENSIONS.includes(extname(file))) throw notAModule(file);
       await import(pathToFileURL(file).href);
     } catch (error) {
+      failed.add(file);
       diagnostics.push(failure(file, error));
     }
   }
-  return { schemas: createdSchemas().slice(before), files: new Set([...files, ...loaded]), diagnostics };
+  const schemas = createdSchemas().slice(before);
+  const creators = new Set(schemas.flatMap((created) => definitionOf(created).map((place) => place.file)));
+  for (const file of [...named].sort()) {
+    if (failed.has(file) || reaches(file, creators, loaded)) continue;
+    diagnostics.push(
+      diagnostic("NO_SCHEMAS_FOUND", "warning", placeIn({ file }, "schema file"), "none here"),
+    );
+  }
+  return { schemas, files: new Set([...files, ...loaded.files]), diagnostics };
+}
+
+/** Whether a file, or one that it imports, is among others. */
+function reaches(file: string, others: ReadonlySet<string>, { imports }: LoadedFiles): boolean {
+  const seen = new Set([file]);
+  for (const each of seen) {
+    if (others.has(each)) return true;
+    for (const imported of imports.get(each) ?? []) seen.add(imported);
+  }
+  return false;
 }
 
 function notAModule(file: string): RejotError {

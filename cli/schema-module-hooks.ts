@@ -10,7 +10,7 @@ const BORROWED_NAMES = /^zod(\/.+)?$/;
 const OWN_FOLDERS = /^(cli|shared|source-connector|sink-connector)\//;
 const TYPESCRIPT = /\.[mc]?ts$/;
 
-let loadedFiles: Set<string> | undefined;
+let loadedFiles: LoadedFiles | undefined;
 /** Of files whose lines were moved: the way back. */
 const sourceMaps = new Map<string, module.SourceMap>();
 
@@ -21,30 +21,35 @@ export function originalPlace<T extends { file: string; line: number; column: nu
   return { ...place, line: entry.originalLine + 1, column: entry.originalColumn + 1 };
 }
 
+/** The files loaded through the hooks; both grow with every import. */
+export interface LoadedFiles {
+  readonly files: ReadonlySet<string>;
+  /** What each of them imports. */
+  readonly imports: ReadonlyMap<string, ReadonlySet<string>>;
+}
+
 /**
  * Lets schema files be imported as they are: our own name leads to this very package (its list of created schemas
  * is the one `collect` reads), zod is lent when it is not installed, relative imports may leave out the extension
  * or say `.js` for `.ts`, and TypeScript that Node refuses to strip (enums, files in node_modules) is transformed.
- * Returns the set of files loaded through it, which grows with every import.
  */
-export function installSchemaModuleHooks(): ReadonlySet<string> {
+export function installSchemaModuleHooks(): LoadedFiles {
   if (loadedFiles !== undefined) return loadedFiles;
   const files = new Set<string>();
-  loadedFiles = files;
+  const imports = new Map<string, Set<string>>();
+  loadedFiles = { files, imports };
   const api = moduleUrl("shared/contracts/api.ts");
   const own = api.slice(0, -"shared/contracts/api.ts".length);
   module.registerHooks({
     resolve(specifier, context, nextResolve) {
       if (API_NAMES.test(specifier)) return { url: api, shortCircuit: true };
-      try {
-        return nextResolve(specifier, context);
-      } catch (error) {
-        if (!isNotFound(error)) throw error;
-        if (BORROWED_NAMES.test(specifier)) return nextResolve(specifier, { ...context, parentURL: api });
-        const sibling = context.parentURL === undefined ? undefined : siblingOf(specifier, context.parentURL);
-        if (sibling === undefined) throw error;
-        return nextResolve(sibling, context);
+      const found = resolveLeniently(specifier, context, nextResolve, api);
+      const importer = context.parentURL;
+      if (importer?.startsWith("file:") && found.url.startsWith("file:")) {
+        const imported = imports.get(fileURLToPath(importer)) ?? new Set();
+        imports.set(fileURLToPath(importer), imported.add(fileURLToPath(found.url)));
       }
+      return found;
     },
     load(url, context, nextLoad) {
       const isOurs = url.startsWith(own) && OWN_FOLDERS.test(url.slice(own.length));
@@ -55,7 +60,24 @@ export function installSchemaModuleHooks(): ReadonlySet<string> {
         : nextLoad(url, context);
     },
   });
-  return files;
+  return loadedFiles;
+}
+
+function resolveLeniently(
+  specifier: string,
+  context: module.ResolveHookContext,
+  next: Parameters<module.ResolveHookSync>[2],
+  api: string,
+): module.ResolveFnOutput {
+  try {
+    return next(specifier, context);
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    if (BORROWED_NAMES.test(specifier)) return next(specifier, { ...context, parentURL: api });
+    const sibling = context.parentURL === undefined ? undefined : siblingOf(specifier, context.parentURL);
+    if (sibling === undefined) throw error;
+    return next(sibling, context);
+  }
 }
 
 function isNotFound(error: unknown): boolean {

@@ -1,39 +1,57 @@
 import type { Diagnostic } from "../../shared/manifest/diagnostic.ts";
 import type { LoadedManifest } from "../../shared/manifest/load.ts";
 import type { Environment } from "../../shared/manifest/secrets.ts";
-import { checkWorkspace } from "../../shared/manifest/workspace.ts";
-import { checkStatements } from "./static-check.ts";
+import { checkWorkspace, type ResolvedPublicSchema } from "../../shared/manifest/workspace.ts";
+import { withoutDatabase } from "./depth.ts";
+import { checkStatements, type StatementFindings } from "./static-check.ts";
 
 /** Where statements are prepared. */
 export interface CheckOptions {
   /** Secrets of the data stores' own connections. */
   readonly env: Environment;
-  /** Values of `--database`: `URL` for all data stores, `<data store>=URL` for one. */
-  readonly databases: readonly string[];
+  /** Values of `--database`: `URL` for all data stores, `<data store>=URL` for one. false: no database is asked. */
+  readonly databases: readonly string[] | false;
+  /** A data store's own database that cannot be asked is an error; else a warning says what was not looked at. */
+  readonly requireDatabase?: boolean;
 }
 
 /**
- * Checks a manifest alone, against the other manifests of its workspace, and on its databases. What is wrong
- * without a database is not looked at on one: its errors would only follow from it.
- * Throws POSTGRES_* when a database of `databases` cannot be reached; everything else is a diagnostic.
+ * Checks a manifest alone, against the other manifests of its workspace, and on its databases. A statement that is
+ * wrong without a database is not looked at on one: its errors would only follow from that.
+ * Everything found is a diagnostic, also a database of `databases` that cannot be reached.
  */
 export async function checkManifest(
   target: LoadedManifest,
   others: readonly LoadedManifest[],
   options: CheckOptions,
 ): Promise<Diagnostic[]> {
-  const { diagnostics: found, publicSchemas } = await checkWorkspace([target, ...others]);
+  const { diagnostics, publicSchemas } = await checkWorkspace([target, ...others]);
   // What this manifest breaks elsewhere is its business; what others could do better is not.
   const isOurs = (d: Diagnostic) => d.severity === "error" || d.manifest === target.manifest.slug;
-  const diagnostics = found.filter(isOurs);
-  diagnostics.push(...(await checkStatements(target, publicSchemas)));
-  if (diagnostics.some((d) => d.severity === "error")) return diagnostics;
+  const statements = await checkStatements(target, publicSchemas);
+  const deeper =
+    options.databases === false
+      ? withoutDatabase(target)
+      : await onDatabases(target, publicSchemas, statements, { ...options, databases: options.databases });
+  return withoutRepetition([...diagnostics.filter(isOurs), ...statements.diagnostics, ...deeper]);
+}
+
+async function onDatabases(
+  loaded: LoadedManifest,
+  publicSchemas: readonly ResolvedPublicSchema[],
+  { broken }: StatementFindings,
+  {
+    env,
+    databases: named,
+    requireDatabase: required = false,
+  }: CheckOptions & { databases: readonly string[] },
+): Promise<Diagnostic[]> {
   // The Postgres client and the connectors' planners, which no other command waits for.
   const { CheckDatabases } = await import("./postgres-databases.ts");
   const { checkOnDatabases } = await import("./postgres-check.ts");
-  await using databases = new CheckDatabases(target, options.env, options.databases);
-  const onDatabases = await checkOnDatabases(target, publicSchemas, databases.open);
-  return withoutRepetition([...diagnostics, ...databases.diagnostics, ...onDatabases]);
+  await using databases = new CheckDatabases(loaded, { env, named, required });
+  const found = await checkOnDatabases({ loaded, publicSchemas, open: databases.open, broken });
+  return [...databases.diagnostics, ...found];
 }
 
 /** A column that nobody declared is seen in the SQL and again in what the database answers. */

@@ -1,15 +1,27 @@
 import type { Client } from "pg";
 import { RejotError } from "../../shared/errors/error.ts";
 import { parseConnectionString } from "../../shared/manifest/connection-string.ts";
-import { type Diagnostic, diagnostic } from "../../shared/manifest/diagnostic.ts";
-import { displayPath, type LoadedManifest } from "../../shared/manifest/load.ts";
+import { type Diagnostic, diagnostic, diagnosticOfError } from "../../shared/manifest/diagnostic.ts";
+import type { LoadedManifest } from "../../shared/manifest/load.ts";
 import type { PostgresConnection } from "../../shared/manifest/schema.ts";
+import { dataStorePlace } from "../../shared/manifest/schema-place.ts";
 import type { Environment } from "../../shared/manifest/secrets.ts";
 import { postgresConnection } from "../../shared/manifest/workspace.ts";
 import { connectPostgres } from "../../shared/postgres/client.ts";
+import { type DataStoreUse, lostDepth } from "./depth.ts";
 
 /** Long enough for a database far away, short enough for a check that can do without. */
 const CONNECT_TIMEOUT_MS = 3_000;
+
+/** Which databases a check uses. */
+export interface DatabaseChoice {
+  /** Secrets of the data stores' own connections. */
+  readonly env: Environment;
+  /** Values of `--database`: `URL` for all data stores, `<data store>=URL` for one. */
+  readonly named: readonly string[];
+  /** A data store whose own database cannot be reached is an error, not a warning. */
+  readonly required: boolean;
+}
 
 /**
  * The databases that `collect --check` prepares statements on: those named with `--database`, else the data
@@ -17,28 +29,24 @@ const CONNECT_TIMEOUT_MS = 3_000;
  */
 export class CheckDatabases implements AsyncDisposable {
   readonly #loaded: LoadedManifest;
-  readonly #env: Environment;
+  readonly #choice: DatabaseChoice;
   readonly #named: ReadonlyMap<string, PostgresConnection>;
   readonly #sessions = new Map<string, Promise<Client | undefined>>();
-  /** Data stores that could not be reached. */
+  /** Data stores whose database could not be used. */
   readonly diagnostics: Diagnostic[] = [];
 
-  /** `named`: values of `--database`, `URL` for all data stores or `<data store>=URL` for one. */
-  constructor(loaded: LoadedManifest, env: Environment, named: readonly string[]) {
+  constructor(loaded: LoadedManifest, choice: DatabaseChoice) {
     this.#loaded = loaded;
-    this.#env = env;
-    this.#named = new Map(named.map(parseNamed));
+    this.#choice = choice;
+    this.#named = new Map(choice.named.map(parseNamed));
     for (const slug of this.#named.keys()) this.#requireDataStore(slug);
   }
 
-  /**
-   * A session with the data store's database; undefined when its own database cannot be reached, which is a
-   * diagnostic. Throws POSTGRES_* when a database named with `--database` cannot be reached.
-   */
-  readonly open = (dataStoreSlug: string): Promise<Client | undefined> => {
-    let session = this.#sessions.get(dataStoreSlug);
-    session ??= this.#connect(dataStoreSlug);
-    this.#sessions.set(dataStoreSlug, session);
+  /** A session with the data store's database; undefined when there is none, which is a diagnostic. */
+  readonly open = (use: DataStoreUse): Promise<Client | undefined> => {
+    let session = this.#sessions.get(use.slug);
+    session ??= this.#connect(use);
+    this.#sessions.set(use.slug, session);
     return session;
   };
 
@@ -48,15 +56,22 @@ export class CheckDatabases implements AsyncDisposable {
       if (session.status === "fulfilled") await session.value?.end().catch(() => {});
   }
 
-  async #connect(dataStoreSlug: string): Promise<Client | undefined> {
-    const named = this.#named.get(dataStoreSlug) ?? this.#named.get("");
-    if (named !== undefined) return connect(named);
+  async #connect(use: DataStoreUse): Promise<Client | undefined> {
+    const { slug } = use;
+    const named = this.#named.get(slug) ?? this.#named.get("");
     try {
-      return await connect(postgresConnection(this.#loaded.manifest, dataStoreSlug, this.#env));
+      return await connect(named ?? postgresConnection(this.#loaded.manifest, slug, this.#choice.env));
     } catch (error) {
       if (!(error instanceof RejotError)) throw error;
-      const place = `${displayPath(this.#loaded.path)}: data store "${dataStoreSlug}"`;
-      this.diagnostics.push(diagnostic("DATABASE_NOT_CHECKED", "warning", place, error.message));
+      // That the manifest lacks the connection is reported already.
+      if (/^CONNECTION_(NOT_FOUND|TYPE_MISMATCH)$/.test(error.code)) return undefined;
+      const place = dataStorePlace(this.#loaded, slug);
+      const detail = `${error.message}. Not looked at: ${lostDepth(use)}`;
+      this.diagnostics.push(
+        named !== undefined || this.#choice.required
+          ? diagnosticOfError(error, place)
+          : diagnostic("DATABASE_NOT_CHECKED", "warning", place, detail),
+      );
       return undefined;
     }
   }

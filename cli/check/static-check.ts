@@ -21,6 +21,13 @@ import { checkStatementKind } from "../../sink-connector/applier/statements.ts";
 import { compareColumns } from "./output-columns.ts";
 import { writingPart } from "./read-only.ts";
 
+/** What the text of the statements shows. */
+export interface StatementFindings {
+  readonly diagnostics: readonly Diagnostic[];
+  /** Transformations, and consumer schemas, that no server needs to be asked about. */
+  readonly broken: ReadonlySet<Transformation | ConsumerSchema>;
+}
+
 /**
  * What can be said about a manifest's SQL without a database: one statement each, transformations only read and
  * give the output's columns, placeholders are filled, deletes are thought of.
@@ -28,21 +35,31 @@ import { writingPart } from "./read-only.ts";
 export async function checkStatements(
   loaded: LoadedManifest,
   publicSchemas: readonly ResolvedPublicSchema[],
-): Promise<Diagnostic[]> {
+): Promise<StatementFindings> {
   const { manifest } = loaded;
   const diagnostics: Diagnostic[] = [];
+  const broken = new Set<Transformation | ConsumerSchema>();
   for (const schema of manifest.publicSchemas ?? []) {
     for (const transformation of schema.config.transformations) {
-      diagnostics.push(...(await checkTransformation(loaded, schema, transformation)));
+      const found = await checkTransformation(loaded, schema, transformation);
+      if (found === undefined || found.some((d) => d.code === "SQL_NOT_A_SELECT")) broken.add(transformation);
+      diagnostics.push(...(found ?? []));
     }
   }
   for (const own of publicSchemas.filter((p) => p.manifestSlug === manifest.slug)) {
     diagnostics.push(...checkAvroForm(loaded, own));
   }
   for (const consumer of manifest.consumerSchemas ?? []) {
-    diagnostics.push(...(await checkConsumer(loaded, consumer, sourceOf(consumer, publicSchemas))));
+    const found = await checkConsumer(loaded, consumer, sourceOf(consumer, publicSchemas));
+    // What is missing besides does not keep the statement from being tried.
+    if (found.some((d) => isError(d) && d.code !== "DELETE_SQL_MISSING")) broken.add(consumer);
+    diagnostics.push(...found);
   }
-  return diagnostics;
+  return { diagnostics, broken };
+}
+
+function isError({ severity }: Diagnostic): boolean {
+  return severity === "error";
 }
 
 /** The public schema that a consumer schema reads, where the workspace has it. */
@@ -74,15 +91,15 @@ function checkAvroForm(
   }
 }
 
+/** Undefined for SQL that does not parse: that keeps the key from being resolved, and is reported there. */
 async function checkTransformation(
   loaded: LoadedManifest,
   schema: PublicSchema,
   transformation: Transformation,
-): Promise<Diagnostic[]> {
+): Promise<Diagnostic[] | undefined> {
   const place = (error?: unknown) => transformationPlace(loaded, schema, transformation, error);
-  // What does not parse keeps the key from being resolved, and is reported there.
   const template = await parseTemplate(transformation.sql).catch(onlyOurs);
-  if (template === undefined) return [];
+  if (template === undefined) return undefined;
   const writing = writingPart(template);
   if (writing !== undefined) {
     const sql = writing.location === undefined ? undefined : template.placeOf(writing.location);

@@ -13,6 +13,12 @@ export function manifestPlace(
   return placeIn(placesOf(loaded).of(path), name);
 }
 
+/** Where a data store stands in its manifest. */
+export function dataStorePlace(loaded: LoadedManifest, slug: string): Place {
+  const index = (loaded.manifest.dataStores ?? []).findIndex((d) => d.connectionSlug === slug);
+  return manifestPlace(loaded, ["dataStores", index], `data store "${slug}"`);
+}
+
 /** Where a public schema is defined. */
 export function publicSchemaPlace(loaded: LoadedManifest, schema: PublicSchema): Place {
   return placeIn(placesOf(loaded).ofSchema(schema), publicSchemaName(schema));
@@ -31,7 +37,24 @@ export function transformationPlace(
   error?: unknown,
 ): Place {
   const at = placesOf(loaded).ofStatement(schema, transformation.sql, sqlPlaceOf(error));
-  return placeIn(at, `${publicSchemaName(schema)}, ${transformation.operation} of ${transformation.table}`);
+  const operations = sameTransformations(schema, transformation).map((same) => same.operation);
+  return placeIn(at, `${publicSchemaName(schema)}, ${operations.join(" and ")} of ${transformation.table}`);
+}
+
+/**
+ * The transformations of a schema that differ in nothing but being for inserts or for updates, in their order:
+ * whatever is found in one of them holds for all.
+ */
+export function sameTransformations(
+  schema: PublicSchema,
+  { operation, table, sql }: Transformation,
+): Transformation[] {
+  return schema.config.transformations.filter(
+    (other) =>
+      other.table === table &&
+      other.sql === sql &&
+      (other.operation === operation || (operation !== "delete" && other.operation !== "delete")),
+  );
 }
 
 /** Where a consumer schema's statement stands: the character that `error` names, if it does. */

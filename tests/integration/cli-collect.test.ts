@@ -144,7 +144,7 @@ test("--print gives JSON on stdout and nothing else there", async () => {
 });
 
 test.each<[string, string, RegExp]>([
-  ["no schemas", "export const x = 1", /^NO_SCHEMAS_FOUND/],
+  ["no schemas", "export const x = 1", /^error NO_SCHEMAS_FOUND/],
   [
     "a file that throws",
     "throw new Error('no luck')",
@@ -193,7 +193,7 @@ test("without the data store's database the check says that it did not look ther
     stderr: expect.stringMatching(/DATABASE_NOT_CHECKED[\s\S]*--database/),
   });
   const named = await at.collect(["--check", "--database", "postgres://me@127.0.0.1:1/x", "schemas.ts"]);
-  expect(named).toMatchObject({ exitCode: 3, stderr: expect.stringMatching(/^POSTGRES_UNREACHABLE/) });
+  expect(named).toMatchObject({ exitCode: 3, stderr: expect.stringMatching(/^error POSTGRES_UNREACHABLE/) });
 });
 
 test("a check on the data store's database that passes is written", async () => {
