@@ -3,6 +3,7 @@ import { arrayElementText } from "./array-text.ts";
 import { UnionValue } from "./avro-reader.ts";
 import { type AvroType, nullability, shapeOf } from "./avro-types.ts";
 import { jsonTextWriter, scalarText } from "./json-value.ts";
+import { guardOf } from "./parameter-guard.ts";
 import { explainUnfit, Unfit } from "./unfit.ts";
 
 /** Postgres reads no `46.00` as an integer. */
@@ -15,7 +16,8 @@ export type ParameterText = (value: unknown) => string | null;
  * Compiles the way of a field's decoded value to the Postgres text of a parameter of that type: a string as it stands,
  * whatever the parameter's type is; for json and jsonb parameters the JSON text of anything else; array literals,
  * `\x` hex for bytea, ISO 8601 for dates and times. Whether the text suits the type is for the server to say, which
- * refuses what does not. Throws VALUE_NOT_REPRESENTABLE for NaN and infinite numbers in json.
+ * refuses what does not; what it would take and change, `guardOf` refuses. Throws VALUE_NOT_REPRESENTABLE for these,
+ * and for NaN and infinite numbers in json.
  */
 export function compileParameter(field: AvroType, pgType: PgType): ParameterText {
   const text = parameterText(field, withoutDomains(pgType));
@@ -30,6 +32,18 @@ export function compileParameter(field: AvroType, pgType: PgType): ParameterText
 }
 
 function parameterText(type: AvroType, pg: PgType): (value: unknown) => string {
+  const write = unguardedText(type, pg);
+  const { kind } = shapeOf(type);
+  const guard = kind === "union" || kind === "array" ? undefined : guardOf(kind, pg);
+  if (guard === undefined) return write;
+  return (value) => {
+    const text = write(value);
+    guard(text);
+    return text;
+  };
+}
+
+function unguardedText(type: AvroType, pg: PgType): (value: unknown) => string {
   const shape = shapeOf(type);
   if (shape.kind === "union") return unionText(shape.branches, pg);
   const isJson = pg.oid === OID.json || pg.oid === OID.jsonb;

@@ -180,7 +180,8 @@ describe("numbers", () => {
 
   test("decimals come back with all digits of their scale", () => {
     expect(codec(decimal(10, 2), TYPES.numeric).parameter("1.5")).toBe("1.50");
-    expect(codec(decimal(10, 2), TYPES.int4).parameter("7")).toBe("7.00");
+    expect(codec(decimal(10, 2), TYPES.int4).parameter("7", TYPES.numeric)).toBe("7.00");
+    expect(codec(decimal(10, 2), TYPES.int4).parameter("70")).toBe("70");
   });
 });
 

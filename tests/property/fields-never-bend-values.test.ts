@@ -71,14 +71,16 @@ function leafKinds(type: AvroType): string[] {
 
 /**
  * Whether the value comes back in a column of the same type: not as JSON where the column is none, and text is
- * read for what it spells, as the field says, so that its spelling is not kept.
+ * read for what it spells, as the field says, so that its spelling is not kept. JSON's null is null for a field that is
+ * not JSON itself.
  */
-function comesBack(type: AvroType, pgType: PgType): boolean {
+function comesBack(type: AvroType, pgType: PgType, text: string): boolean {
   const kinds = leafKinds(type);
   const inner = withoutDomains(pgType);
   const element = withoutDomains(inner.element ?? inner);
   const isJson = element.oid === OID.json || element.oid === OID.jsonb;
   const whole = nullability(type).branches.some((branch) => shapeOf(branch).kind === "json");
+  if (isJson && /\bnull\b/.test(text) && !kinds.includes("json")) return false;
   if (isJson) return !kinds.includes("record") && !(whole && inner.element !== undefined);
   if (kinds.includes("json") || kinds.includes("record")) return false;
   return element.category !== "S" || kinds.every((kind) => ["string", "enum", "uuid"].includes(kind));
@@ -142,7 +144,7 @@ test(
           if (sent === null) continue;
           try {
             const back = way.run(sent);
-            if (comesBack(way.type, catalog.get(oid)))
+            if (comesBack(way.type, catalog.get(oid), sent))
               pairs.push({ sent, back, over: JSON.stringify(way.type) });
           } catch (error) {
             expect(error, `${type} over ${JSON.stringify(way.type)}: ${sent}`).toMatchObject({
