@@ -3,7 +3,7 @@ import { OID, type PgType, withoutDomains } from "../../shared/postgres/type-cat
 
 /** How a field's values fare as a parameter. Text is not judged: every value has one. */
 export interface Misfit {
-  /** error: no value, or next to none, is accepted; warning: some are refused or changed; info: text has to spell it. */
+  /** error: no value, or next to none, is accepted; warning: some are refused; info: text has to spell it. */
   readonly severity: "error" | "warning" | "info";
   readonly why: string;
 }
@@ -11,7 +11,7 @@ export interface Misfit {
 type Verdict = Misfit | undefined;
 
 const refused = (pg: PgType): Misfit => ({ severity: "error", why: `${pg.name} does not take it` });
-const changed = (why: string): Misfit => ({ severity: "warning", why });
+const partly = (why: string): Misfit => ({ severity: "warning", why });
 
 /** Whether the values of a field are accepted, unchanged, by a parameter of a type; undefined when they are. */
 export function parameterMisfit(field: AvroType, pgType: PgType): Misfit | undefined {
@@ -75,27 +75,27 @@ function scalarMisfit(kind: string, type: AvroType, pg: PgType): Verdict {
   switch (kind) {
     case "int":
     case "long":
-      if (FLOATS.has(pg.oid) && kind === "long") return changed(`${pg.name} rounds large whole numbers`);
-      if (pg.oid === OID.bool) return changed("only 0 and 1 are taken for boolean");
+      if (FLOATS.has(pg.oid) && kind === "long") return partly(`${pg.name} does not hold every whole number`);
+      if (pg.oid === OID.bool) return partly("only 0 and 1 are taken for boolean");
       return pg.category === "N" ? undefined : refused(pg);
     case "float":
     case "double":
-      if (pg.oid === OID.float4 && kind === "double") return changed("real rounds to 6 digits");
-      if (INTEGERS.has(pg.oid)) return changed(`${pg.name} refuses fractions`);
-      if (pg.oid === MONEY) return changed("money rounds");
+      if (pg.oid === OID.float4 && kind === "double") return partly("real holds 6 digits");
+      if (INTEGERS.has(pg.oid)) return partly(`${pg.name} holds no fractions`);
+      if (pg.oid === MONEY) return partly("money holds no more than cents");
       return pg.category === "N" ? undefined : refused(pg);
     case "decimal": {
       const scale = shape.kind === "decimal" ? shape.scale : 0;
       if (pg.oid === OID.numeric) return undefined;
-      if (FLOATS.has(pg.oid) || pg.oid === MONEY) return changed(`${pg.name} rounds`);
+      if (FLOATS.has(pg.oid) || pg.oid === MONEY) return partly(`${pg.name} does not hold every decimal`);
       return INTEGERS.has(pg.oid) && scale === 0 ? undefined : refused(pg);
     }
     case "boolean":
       return pg.oid === OID.bool ? undefined : refused(pg);
     case "timestamp-micros":
     case "timestamp-millis":
-      if (pg.oid === OID.date) return changed("date drops the time of day");
-      if (pg.oid === OID.time || pg.oid === TIMETZ) return changed(`${pg.name} drops the date`);
+      if (pg.oid === OID.date) return partly("date holds no time of day");
+      if (pg.oid === OID.time || pg.oid === TIMETZ) return partly(`${pg.name} holds no date`);
       return TIMESTAMPS.has(pg.oid) ? undefined : refused(pg);
     case "date":
       return pg.oid === OID.date || TIMESTAMPS.has(pg.oid) ? undefined : refused(pg);

@@ -28,7 +28,7 @@ const CHANGING_FUNCTIONS =
 /** The first thing a transformation does that is not reading; undefined where it only reads. */
 export function writingPart(template: SqlTemplate): Writing | undefined {
   if (template.kind === "SelectStmt") return findWriting(template.statement);
-  const does = WRITING_KINDS[template.kind] ?? `it is a ${template.kind.replace(/Stmt$/, "")} statement`;
+  const does = WRITING_KINDS[template.kind] ?? `it is no SELECT but ${template.kind.replace(/Stmt$/, "")}`;
   return { does, location: 0 };
 }
 

@@ -1,6 +1,6 @@
 import type { Diagnostic } from "../../shared/manifest/diagnostic.ts";
 import { explanation, fileFromRoot } from "./diagnostic-text.ts";
-import type { ReportOptions } from "./report-format.ts";
+import type { ReportOptions } from "./report-context.ts";
 
 const COMMANDS = { error: "error", warning: "warning", info: "notice" } as const;
 

@@ -1,6 +1,6 @@
 import type { Diagnostic } from "../../shared/manifest/diagnostic.ts";
 import { fileFromRoot } from "./diagnostic-text.ts";
-import type { ReportOptions } from "./report-format.ts";
+import type { ReportOptions } from "./report-context.ts";
 
 /** A diagnostic in JSON; keys are left out where nothing is known. */
 export interface JsonDiagnostic extends Omit<Diagnostic, "sql"> {

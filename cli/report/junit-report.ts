@@ -1,6 +1,6 @@
 import type { Diagnostic } from "../../shared/manifest/diagnostic.ts";
 import { explanation, fileFromRoot } from "./diagnostic-text.ts";
-import type { ReportOptions } from "./report-format.ts";
+import type { ReportOptions } from "./report-context.ts";
 
 /**
  * JUnit's XML in the form that Jenkins' junit-10.xsd, GitLab and GitHub's viewers take: an error is a failed test,

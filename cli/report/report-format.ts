@@ -3,27 +3,13 @@ import { bySeverity, formatDiagnostic } from "../report.ts";
 import { githubReport } from "./github-report.ts";
 import { jsonReport } from "./json-report.ts";
 import { junitReport } from "./junit-report.ts";
+import type { ReportOptions } from "./report-context.ts";
 import { sarifReport } from "./sarif-report.ts";
 
 /** The forms that every check command can report in. */
 export const REPORT_FORMATS = ["text", "json", "github", "junit", "sarif"] as const;
 
 export type ReportFormat = (typeof REPORT_FORMATS)[number];
-
-/** What a report says beside the diagnostics. */
-export interface ReportOptions {
-  /** The command that checked, as JUnit's suite is to be called: "rejot-kafka collect". */
-  readonly title: string;
-  /** Absolute folder that file names are told from: the repository's root. */
-  readonly root: string;
-  /** Version of rejot-kafka. */
-  readonly version: string;
-  /**
-   * What was looked at, whether something was found or not: names of schemas, for JUnit's passed tests.
-   * Without it a report without errors has one passed test.
-   */
-  readonly checked?: readonly string[];
-}
 
 /**
  * A check's findings as text for a program or a person, errors first; no line break at the end.

@@ -3,7 +3,7 @@ import { pathToFileURL } from "node:url";
 import { ERRORS, type ErrorCode } from "../../shared/errors/table.ts";
 import type { Diagnostic } from "../../shared/manifest/diagnostic.ts";
 import { explanation, fileFromRoot } from "./diagnostic-text.ts";
-import type { ReportOptions } from "./report-format.ts";
+import type { ReportOptions } from "./report-context.ts";
 
 const LEVELS = { error: "error", warning: "warning", info: "note" } as const;
 const ROOT_ID = "%SRCROOT%";
