@@ -5,19 +5,21 @@ import { publicSchemaPlace } from "../../shared/manifest/schema-place.ts";
 import { publishSchemas } from "../../shared/registry/published-schemas.ts";
 import type { SchemaRegistry } from "../../shared/registry/schema-registry.ts";
 import { type CliContext, Exit } from "../context.ts";
+import { withExamples } from "../help.ts";
 import { addManifestOption, findManifest } from "../manifest-file.ts";
+import { addJsonOption, type JsonFlag } from "../output.ts";
+import { jsonDiagnostics } from "../report/json-report.ts";
 import type { ReportFormat } from "../report/report-format.ts";
-import { addFormatOption, reportDiagnostics } from "../report/report-option.ts";
+import { addFormatOption, reportDiagnostics, repositoryRoot } from "../report/report-option.ts";
 import { table } from "../report.ts";
 import { openAgainst } from "../schema/against-options.ts";
 import { checkSchemas, judgeSchemas } from "../schema/check-schemas.ts";
 import { registryOf } from "../schema/history.ts";
 import { type OwnSchema, versionName } from "../schema/own-schemas.ts";
 
-interface RegisterFlags {
+interface RegisterFlags extends JsonFlag {
   manifest?: string;
   dryRun?: boolean;
-  json?: boolean;
   format: ReportFormat;
 }
 
@@ -31,17 +33,19 @@ interface SubjectOutcome {
   readonly outcome: "unchanged" | "registered" | "would register";
   /** Null for what would be registered. */
   readonly id: number | null;
+  /** What the registry holds the subject to; null for a new one. After registering it is FULL_TRANSITIVE. */
+  readonly compatibility: string | null;
 }
 
 /** `schema register`: puts the schemas into the registry, for deploys whose connectors may not. */
 export function addSchemaRegister(parent: Command, context: CliContext): void {
-  addFormatOption(addManifestOption(parent.command("register")))
+  const command = addFormatOption(addJsonOption(addManifestOption(parent.command("register"))))
     .description(
       "register key and value of the public schemas as FULL_TRANSITIVE; nothing when one is refused",
     )
     .option("--dry-run", "ask the registry whether it would take them; nothing is changed there")
-    .option("--json", "print what was done as JSON")
     .action((flags: RegisterFlags) => register(flags, context));
+  withExamples(command, "schema register --dry-run", "schema register");
 }
 
 async function register(flags: RegisterFlags, context: CliContext): Promise<void> {
@@ -52,9 +56,9 @@ async function register(flags: RegisterFlags, context: CliContext): Promise<void
     context,
   );
   const { judgements } = await judgeSchemas(schemas, histories);
-  const found = [...diagnostics, ...checkSchemas(judgements, schemas, histories)];
+  const found = [...diagnostics, ...checkSchemas(judgements, histories)];
   const outcomes: SubjectOutcome[] = [];
-  if (found.length === 0) {
+  if (!hasErrors(found)) {
     for (const own of schemas) {
       const registry = registryOf(own.loaded, context.env);
       if (flags.dryRun !== true) outcomes.push(...(await registerOne(own, registry)));
@@ -65,15 +69,21 @@ async function register(flags: RegisterFlags, context: CliContext): Promise<void
       }
     }
   }
-  const title = "rejot-kafka schema register";
-  if (flags.json === true) {
-    context.print(JSON.stringify(outcomes, null, 2));
-    reportDiagnostics(context, found, "text", { title });
+  const format = flags.json === true ? "json" : flags.format;
+  const dryRun = flags.dryRun === true;
+  if (format === "json") {
+    const report = jsonDiagnostics(found, { root: repositoryRoot() });
+    context.print(JSON.stringify({ dryRun, subjects: outcomes, ...report }, null, 2));
   } else {
-    reportDiagnostics(context, found, flags.format, { title, checked: schemas.map(versionName) });
-    if (flags.format === "text") context.print(textOf(outcomes));
+    const title = "rejot-kafka schema register";
+    reportDiagnostics(context, found, format, { title, checked: schemas.map(versionName) });
+    if (format === "text") context.print(textOf(outcomes));
   }
-  if (found.some(({ severity }) => severity === "error")) throw new Exit(1);
+  if (hasErrors(found)) throw new Exit(1);
+}
+
+function hasErrors(found: readonly Diagnostic[]): boolean {
+  return found.some(({ severity }) => severity === "error");
 }
 
 async function registerOne(own: OwnSchema, registry: SchemaRegistry): Promise<SubjectOutcome[]> {
@@ -82,13 +92,14 @@ async function registerOne(own: OwnSchema, registry: SchemaRegistry): Promise<Su
     key: await registry.find(subject.key, own.contract.key),
     value: await registry.find(subject.value, own.contract.value),
   };
-  const { keyId, valueId } = await publishSchemas(own.resolved, registry, { register: true });
+  const { keyId, valueId } = await publishSchemas(own.resolved, registry, { register: true, withdraw: true });
   const ids = { key: keyId, value: valueId };
   return (["key", "value"] as const).map((part) => ({
     ...nameOf(own),
     subject: subject[part],
     outcome: before[part] === undefined ? "registered" : "unchanged",
     id: ids[part],
+    compatibility: "FULL_TRANSITIVE",
   }));
 }
 
@@ -102,7 +113,8 @@ async function dryRunOne(
   for (const part of ["key", "value"] as const) {
     const there = await registry.find(subject[part], own.contract[part]);
     const outcome = there === undefined ? "would register" : "unchanged";
-    outcomes.push({ ...nameOf(own), subject: subject[part], outcome, id: there?.id ?? null });
+    const compatibility = (await registry.compatibilityOf(subject[part])) ?? null;
+    outcomes.push({ ...nameOf(own), subject: subject[part], outcome, id: there?.id ?? null, compatibility });
     if (there !== undefined) continue;
     const { compatible, reasons } = await registry.dryRun(subject[part], own.contract[part]);
     if (compatible) continue;
@@ -123,6 +135,14 @@ function nameOf({
 function textOf(outcomes: readonly SubjectOutcome[]): string {
   if (outcomes.length === 0) return "nothing was registered";
   return table(
-    outcomes.map((o) => [o.outcome, o.subject, `v${o.version}`, o.id === null ? "" : `id ${o.id}`]),
+    outcomes.map((o) => [
+      o.outcome,
+      o.subject,
+      `v${o.version}`,
+      o.id === null ? "" : `id ${o.id}`,
+      o.compatibility === null || o.compatibility === "FULL_TRANSITIVE"
+        ? ""
+        : `${o.compatibility} becomes FULL_TRANSITIVE`,
+    ]),
   );
 }

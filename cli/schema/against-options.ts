@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { Diagnostic } from "../../shared/manifest/diagnostic.ts";
+import type { LoadedManifest } from "../../shared/manifest/load.ts";
 import type { CliContext } from "../context.ts";
 import { addManifestOption } from "../manifest-file.ts";
 import { type History, openHistory } from "./history.ts";
@@ -29,12 +30,21 @@ export function addAgainstOptions(command: Command): Command {
   );
 }
 
+/** What is compared, and with what. */
+export interface Opened {
+  readonly manifestFile: string;
+  readonly manifests: readonly LoadedManifest[];
+  readonly schemas: OwnSchema[];
+  readonly histories: History[];
+  readonly diagnostics: Diagnostic[];
+}
+
 /** The public schemas of the manifests, and what `--against` names. Throws as loadManifests and openHistory. */
 export async function openAgainst(
   manifestFile: string,
   flags: AgainstFlags,
   context: CliContext,
-): Promise<{ schemas: OwnSchema[]; histories: History[]; diagnostics: Diagnostic[] }> {
+): Promise<Opened> {
   const manifests = await loadSchemaManifests(manifestFile);
   const { schemas, diagnostics } = await ownSchemas(manifests);
   const histories: History[] = [];
@@ -42,5 +52,5 @@ export async function openAgainst(
     const options = { manifestFile, manifests, folder: flags.schemas, env: context.env };
     histories.push(await openHistory(name, options));
   }
-  return { schemas, histories, diagnostics };
+  return { manifestFile, manifests, schemas, histories, diagnostics };
 }

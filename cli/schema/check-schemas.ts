@@ -10,7 +10,7 @@ import {
   type VersionProblem,
 } from "../../shared/contracts/evolution/verdict.ts";
 import { type Diagnostic, diagnostic, diagnosticOfError } from "../../shared/manifest/diagnostic.ts";
-import { manifestPlace, publicSchemaPlace } from "../../shared/manifest/schema-place.ts";
+import { publicSchemaPlace } from "../../shared/manifest/schema-place.ts";
 import type { History } from "./history.ts";
 import { type OwnSchema, versionName } from "./own-schemas.ts";
 import { staleFiles } from "./schema-files.ts";
@@ -70,16 +70,11 @@ function nextMajor(own: OwnSchema, schemas: readonly OwnSchema[], histories: rea
 }
 
 /** Everything that is wrong, as a check reports it. Pure. */
-export function checkSchemas(
-  judgements: readonly Judgement[],
-  schemas: readonly OwnSchema[],
-  histories: readonly History[],
-): Diagnostic[] {
+export function checkSchemas(judgements: readonly Judgement[], histories: readonly History[]): Diagnostic[] {
   return [
     ...histories.flatMap((history) => history.diagnostics),
     ...judgements.flatMap((judgement) => judged(judgement)),
     ...judgements.flatMap((judgement) => stale(judgement, histories)),
-    ...gone(schemas, histories),
   ];
 }
 
@@ -108,26 +103,6 @@ function stale({ own, conflicts, minor }: Judgement, histories: readonly History
   if (found.length === 0) return [];
   const place = publicSchemaPlace(own.loaded, own.resolved.schema);
   return [diagnostic("SCHEMA_FILES_STALE", "error", place, `${versionName(own)}: ${found.join(", ")}`)];
-}
-
-function gone(schemas: readonly OwnSchema[], histories: readonly History[]): Diagnostic[] {
-  const manifests = new Map(schemas.map(({ loaded }) => [loaded.manifest.slug, loaded]));
-  return [...manifests].flatMap(([slug, loaded]) => {
-    const own = schemas.filter(({ resolved }) => resolved.manifestSlug === slug);
-    const names = new Map<string, string[]>();
-    for (const history of histories) {
-      for (const name of history.gone(slug, own)) names.set(name, [...(names.get(name) ?? []), history.name]);
-    }
-    const place = manifestPlace(loaded, ["publicSchemas"]);
-    return [...names].map(([name, where]) =>
-      diagnostic(
-        "SCHEMA_NO_LONGER_PUBLISHED",
-        "warning",
-        place,
-        `${name}, which is in ${where.join(" and ")}`,
-      ),
-    );
-  });
 }
 
 /** What changed since the newest version of each history. */

@@ -14,6 +14,7 @@ import { GitAt } from "./git-at.ts";
 import { type OwnSchema, ownSchemas } from "./own-schemas.ts";
 import {
   earlierInFiles,
+  type GoneVersion,
   goneFromFiles,
   readSchemaFiles,
   SCHEMAS_FOLDER,
@@ -31,8 +32,8 @@ export interface History {
   versionsOf(own: OwnSchema): Promise<EarlierVersion[]>;
   /** The highest major of a schema that it knows, or -1. */
   highestMajor(own: OwnSchema): number;
-  /** Majors that a manifest had and has no longer: `"customer" v1`. */
-  gone(manifestSlug: string, own: readonly OwnSchema[]): readonly string[];
+  /** Majors that a manifest had and has no longer. */
+  gone(manifestSlug: string, own: readonly OwnSchema[]): readonly GoneVersion[];
   /** The files of the baseline, where it is one. */
   readonly files?: SchemaFiles;
 }
@@ -131,12 +132,10 @@ async function gitHistory(ref: string, options: HistoryOptions): Promise<History
     highestMajor: (own) =>
       Math.max(written.highestMajor(own), ...then.filter((other) => same(own, other)).map(major)),
     gone: (slug, own) => [
-      ...new Set(
-        then
-          .filter((other) => other.resolved.manifestSlug === slug)
-          .filter((other) => !own.some((each) => same(each, other) && major(each) === major(other)))
-          .map((other) => `"${other.resolved.schema.name}" v${major(other)}`),
-      ),
+      ...then
+        .filter((other) => other.resolved.manifestSlug === slug)
+        .filter((other) => !own.some((each) => same(each, other) && major(each) === major(other)))
+        .map((other) => ({ name: other.resolved.schema.name, major: major(other) })),
     ],
   };
 }

@@ -121,8 +121,8 @@ describe("the files of a version", () => {
       ].flatMap((each) => [...filesOf(each)]),
     );
     expect(goneFromFiles(files, "@org/team-a", [own({}, { major: 2 })])).toEqual([
-      '"other" v1',
-      '"thing" v1',
+      { name: "other", major: 1 },
+      { name: "thing", major: 1 },
     ]);
   });
 });

@@ -84,13 +84,23 @@ function readAvro(files: SchemaFiles, path: string): AvroRecord {
   }
 }
 
+/** A major version of a public schema that is no longer in the manifest. */
+export interface GoneVersion {
+  readonly name: string;
+  readonly major: number;
+}
+
 /**
- * Names of the schema majors that files hold for a manifest and it no longer has: `"customer" v1`. Files of other
- * manifests may stand in the same folder; the namespace of the Avro tells whose they are.
+ * The schema majors that files hold for a manifest and it no longer has. Files of other manifests may stand in the
+ * same folder; the namespace of the Avro tells whose they are.
  */
-export function goneFromFiles(files: SchemaFiles, manifestSlug: string, own: readonly OwnSchema[]): string[] {
+export function goneFromFiles(
+  files: SchemaFiles,
+  manifestSlug: string,
+  own: readonly OwnSchema[],
+): GoneVersion[] {
   const start = `${manifestTopicPart(manifestSlug)}.`;
-  const gone = new Set<string>();
+  const gone = new Map<string, GoneVersion>();
   for (const path of files.keys()) {
     const match = /^(.+)\/v(\d+)\.\d+\/value\.avsc$/.exec(path);
     const [, folder = "", major = ""] = match ?? [];
@@ -100,9 +110,9 @@ export function goneFromFiles(files: SchemaFiles, manifestSlug: string, own: rea
       ({ resolved: { schema } }) => schema.name === name && schema.version.major === Number(major),
     );
     if (!kept && namespaceOfText(files.get(path)) === namespaceOf(manifestSlug, Number(major)))
-      gone.add(`"${name}" v${major}`);
+      gone.set(`${name} v${major}`, { name, major: Number(major) });
   }
-  return [...gone].sort();
+  return [...gone.values()].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.major - b.major));
 }
 
 function namespaceOfText(text: string | undefined): unknown {

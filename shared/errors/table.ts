@@ -789,6 +789,13 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  CONSUMER_GROUPS_NOT_ASKED: {
+    title: "Kafka was not asked which consumer groups read a topic",
+    cause: "It is not reachable from here, or its secrets are not set where the check runs.",
+    hint: "Run the check where Kafka is reachable to see groups of all kinds, not only registered consumer schemas.",
+    retryable: false,
+    exitCode: 1,
+  },
   CONSUMER_NOT_REGISTERED: {
     title: "The registry was not told what a consumer schema uses",
     cause:

@@ -183,9 +183,16 @@ export class KafkaConsumer {
     const moves = [...this.#unreported.values()];
     this.#unreported.clear();
     this.#reporting = true;
+    // Kafka does not tell when a group committed last; whoever wants to remove a topic wants to know.
+    const metadata = new Date().toISOString();
     try {
       await this.#consumer.commitOffsets(
-        moves.map(({ topic, partition, nextOffset }) => ({ topic, partition, offset: String(nextOffset) })),
+        moves.map(({ topic, partition, nextOffset }) => ({
+          topic,
+          partition,
+          offset: String(nextOffset),
+          metadata,
+        })),
       );
     } catch (err) {
       this.#options.logger.debug({ err }, "Kafka did not take the offsets that are for monitoring");

@@ -1,7 +1,6 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from "vitest";
-import { runToEnd } from "../support/connector.ts";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, inject, test, vi } from "vitest";
 import { randomName } from "../support/names.ts";
 import { type ProjectSchema, SchemaProject } from "../support/schema-project.ts";
 
@@ -40,12 +39,18 @@ function project(): Promise<SchemaProject> {
   return SchemaProject.create({ slug, registryUrl: inject("stack").registryUrl });
 }
 
-/** A project whose first version is committed, written and registered. */
-async function published(): Promise<SchemaProject> {
+/** A project whose first version is written and committed. */
+async function committed(): Promise<SchemaProject> {
   const made = await project();
   await made.define(BASE);
   expect((await made.schema("write")).exitCode).toBe(0);
   await made.commit();
+  return made;
+}
+
+/** The same, registered. */
+async function published(): Promise<SchemaProject> {
+  const made = await committed();
   expect(await made.schema("register")).toMatchObject({
     exitCode: 0,
     stdout: expect.stringContaining("registered"),
@@ -151,7 +156,7 @@ describe("a change that breaks consumers makes a red build, wherever it is compa
     expect((await at.schema("write")).exitCode).toBe(0);
     expect(await at.schema("check", ...everywhere)).toMatchObject({
       exitCode: 0,
-      stderr: expect.stringMatching(/no errors\n$/),
+      stderr: expect.stringContaining(": no errors\n"),
     });
   });
 });
@@ -194,7 +199,9 @@ describe("a legal change makes a green build", () => {
     } else expect(unraised.exitCode).toBe(0);
     expect((await at.schema("write")).exitCode).toBe(0);
     const checked = await at.schema("check", ...everywhere);
-    expect(checked.stderr).toBe("checked 1 public schema against schemas, git:main, registry: no errors\n");
+    expect(checked.stderr).toMatch(
+      /(^|\n)checked 1 public schema against schemas, git:main, registry: no errors\n$/,
+    );
     expect(checked.exitCode).toBe(0);
     expect((await at.schema("register", "--dry-run")).exitCode).toBe(0);
   });
@@ -253,7 +260,7 @@ test("files that were edited, damaged or left behind are found", async () => {
 
 describe("compared with git", () => {
   test("neither the work tree nor the index is touched, and the ref may be any", async () => {
-    await using at = await published();
+    await using at = await committed();
     await at.git("tag", "released");
     await at.define({ fields: { ...FIELDS, phone: NULLABLE }, version: [1, 1] });
     await at.git("add", ".");
@@ -265,7 +272,7 @@ describe("compared with git", () => {
   });
 
   test("in a folder of a repository, and from a folder inside it", async () => {
-    await using at = await published();
+    await using at = await committed();
     const inner = join(at.directory, "services/customers");
     await mkdir(inner, { recursive: true });
     await at.git("mv", "rejot-manifest.json", "schemas", "services/customers/");
@@ -330,16 +337,16 @@ describe("compared with git", () => {
       /GIT_FAILED: .*is in no git repository/,
     ],
   ])("%s: exit 2, with what to do", async (_name, prepare, message) => {
-    await using at = await published();
+    await using at = await committed();
     const result = await at.schema("check", "--against", `git:${await prepare(at)}`);
     expect(result.stderr).toMatch(message);
     expect(result.exitCode).toBe(2);
   });
 
   test("without git: exit 2", async () => {
-    await using at = await published();
-    const options = { cwd: at.directory, env: { PATH: dirname(at.directory) } };
-    const result = await runToEnd("cli/main.ts", ["schema", "check", "--against", "git:main"], options);
+    await using at = await committed();
+    vi.stubEnv("PATH", at.directory);
+    const result = await at.schema("check", "--against", "git:main").finally(() => vi.unstubAllEnvs());
     expect(result).toMatchObject({
       exitCode: 2,
       stderr: expect.stringMatching(/GIT_FAILED: .*no git executable/),
@@ -359,7 +366,7 @@ test("the diff tells what changed, whom it breaks and which version it needs", a
   needs version 2.0
 `);
   const json = JSON.parse((await at.schema("diff", "--json")).stdout);
-  expect(json).toMatchObject([
+  expect(json.schemas).toMatchObject([
     {
       schema: "customer",
       needs: "2.0",
@@ -386,7 +393,8 @@ test("list shows what is registered", async () => {
   const { stdout } = await at.schema("list");
   expect(stdout).toMatch(/customer v1\.1 .*1 version registered, not this one/);
   expect(stdout).toMatch(/parcel v1\.0 .*not registered/);
-  const [customer] = JSON.parse((await at.schema("list", "--json")).stdout);
+  const { schemas } = JSON.parse((await at.schema("list", "--json")).stdout);
+  const [customer] = schemas;
   expect(customer.registry).toMatchObject({
     key: { versions: 1, version: 1, id: expect.any(Number), compatibility: "FULL_TRANSITIVE" },
     value: { versions: 1, version: null, id: null },
@@ -398,14 +406,14 @@ test("a dry run registers nothing, and tells what would be", async () => {
   await using at = await project();
   await at.define(BASE);
   const dry = await at.schema("register", "--dry-run", "--json");
-  expect(JSON.parse(dry.stdout)).toMatchObject([
+  expect(JSON.parse(dry.stdout).subjects).toMatchObject([
     { outcome: "would register", id: null },
     { outcome: "would register" },
   ]);
   expect((await at.schema("list")).stdout).toContain("not registered");
   await at.schema("register");
   const again = await at.schema("register", "--json");
-  expect(JSON.parse(again.stdout)).toMatchObject([
+  expect(JSON.parse(again.stdout).subjects).toMatchObject([
     { outcome: "unchanged", id: expect.any(Number) },
     { outcome: "unchanged" },
   ]);
