@@ -1,8 +1,9 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { freePort } from "../../compose/dev-stack/ports.ts";
-import { cliFolder as folder, runIn } from "../support/cli.ts";
+import { cliFolder as folder } from "../support/cli-folder.ts";
 import { runToEnd, writeFiles } from "../support/connector.ts";
+import { runCliIn } from "../support/run-cli.ts";
 
 const CONNECTION = ["manifest", "connection", "add", "--slug"];
 const KAFKA = [
@@ -135,12 +136,12 @@ describe("a manifest made on the command line", () => {
     await at.run("manifest", "init", "--slug", "team");
     const deep = await writeFiles({});
     await using _deep = deep;
-    expect(await runIn(deep.directory, ["manifest", "info"])).toMatchObject({
+    expect(await runCliIn(deep.directory, ["manifest", "info"])).toMatchObject({
       exitCode: 1,
       stderr: expect.stringMatching(/^MANIFEST_NOT_FOUND/),
     });
     const named = ["manifest", "info", "--manifest", at.path("rejot-manifest.json")];
-    expect(await runIn(deep.directory, named)).toMatchObject({ exitCode: 0 });
+    expect(await runCliIn(deep.directory, named)).toMatchObject({ exitCode: 0 });
   });
 });
 
@@ -309,7 +310,7 @@ describe("workspaces", () => {
       at.path("team/rejot-manifest.json"),
       JSON.stringify({ slug: "team", manifestVersion: 0 }),
     );
-    expect(await runIn(at.path("team/deep"), ["workspace", "info"])).toMatchObject({
+    expect(await runCliIn(at.path("team/deep"), ["workspace", "info"])).toMatchObject({
       exitCode: 1,
       stderr: expect.stringMatching(/^MANIFEST_NOT_FOUND[\s\S]*workspace init --slug/),
     });
@@ -317,7 +318,7 @@ describe("workspaces", () => {
       at.path("rejot-manifest.json"),
       JSON.stringify({ slug: "all", manifestVersion: 0, workspaces: ["./*/rejot-manifest.json"] }),
     );
-    const info = await runIn(at.path("team/deep"), ["workspace", "info", "--json"]);
+    const info = await runCliIn(at.path("team/deep"), ["workspace", "info", "--json"]);
     const { manifests } = JSON.parse(info.stdout);
     expect(manifests.map((m: { slug: string }) => m.slug)).toEqual(["all", "team"]);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { cliFolder } from "../support/cli.ts";
+import { cliFolder } from "../support/cli-folder.ts";
 
 const POSTGRES = "postgres://me:s3cret@h:5433/shop";
 const KAFKA = ["--type", "kafka", "--brokers", "a:1,b:2", "--schema-registry", "http://me:s3cret@reg:8081"];

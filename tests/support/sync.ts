@@ -5,10 +5,17 @@ import { waitFor } from "./wait-for.ts";
 
 const BIN = fileURLToPath(new URL("../../cli/bin.js", import.meta.url));
 
-/** Starts `manifest sync ./rejot-manifest.json` with an HTTP server on a free port; `await using` kills it. */
-export function startSync(cwd: string) {
+/**
+ * Starts `manifest sync ./rejot-manifest.json` with an HTTP server on a free port; `await using` kills it.
+ * `env` is added to the environment.
+ */
+export function startSync(cwd: string, env: Record<string, string> = {}) {
   const args = [BIN, "manifest", "sync", "./rejot-manifest.json", "--api-port", "0"];
-  const child: ChildProcess = spawn(process.execPath, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  const child: ChildProcess = spawn(process.execPath, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const ended = once(child, "close").then(([code, signal]) => (code ?? signal) as number | string);
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
@@ -16,12 +23,15 @@ export function startSync(cwd: string) {
       output += chunk.toString();
     });
   }
+  const findUrl = () => /http:\/\/127\.0\.0\.1:\d+/.exec(output)?.[0];
   const isReady = async () => {
     if (child.exitCode !== null) throw new Error("sync has ended");
-    const url = /http:\/\/127\.0\.0\.1:\d+/.exec(output)?.[0];
+    const url = findUrl();
     return url !== undefined && (await fetch(`${url}/readyz`)).ok;
   };
   return {
+    /** Base URL of its HTTP server, once it is ready. */
+    url: () => findUrl() ?? "",
     /** stdout and stderr so far. */
     log: () => output,
     /** Waits until /readyz answers 200. */
