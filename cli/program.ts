@@ -10,9 +10,12 @@ import { addManifestInit } from "./commands/manifest-init.ts";
 import { addManifestSchema } from "./commands/manifest-schema.ts";
 import { addManifestSync } from "./commands/manifest-sync.ts";
 import { addSchemaCheck } from "./commands/schema-check.ts";
+import { addSchemaDeprecate } from "./commands/schema-deprecate.ts";
 import { addSchemaDiff } from "./commands/schema-diff.ts";
 import { addSchemaList } from "./commands/schema-list.ts";
 import { addSchemaRegister } from "./commands/schema-register.ts";
+import { addSchemaRegisterConsumers } from "./commands/schema-register-consumers.ts";
+import { addSchemaRemove } from "./commands/schema-remove.ts";
 import { addSchemaWrite } from "./commands/schema-write.ts";
 import { addWorkspace } from "./commands/workspace.ts";
 import { COMPLETE, printCandidates } from "./completion/print-candidates.ts";
@@ -72,11 +75,15 @@ export function buildProgram(context: CliContext): Command {
   const schema = program
     .command("schema")
     .description("check, compare and register versions of public schemas");
+  withExamples(schema, "schema check --against git:origin/main", "schema write");
   addSchemaCheck(schema, context);
   addSchemaDiff(schema, context);
   addSchemaWrite(schema, context);
   addSchemaRegister(schema, context);
+  addSchemaRegisterConsumers(schema, context);
   addSchemaList(schema, context);
+  addSchemaDeprecate(schema, context);
+  addSchemaRemove(schema, context);
   addWorkspace(program, context);
   addCompletion(program, context);
   return program;

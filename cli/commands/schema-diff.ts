@@ -1,7 +1,11 @@
 import type { Command } from "commander";
 import type { Conflict } from "../../shared/contracts/evolution/verdict.ts";
 import { type CliContext, Exit } from "../context.ts";
+import { withExamples } from "../help.ts";
 import { findManifest } from "../manifest-file.ts";
+import { addJsonOption, type JsonFlag, printResult } from "../output.ts";
+import { jsonDiagnostics } from "../report/json-report.ts";
+import { repositoryRoot } from "../report/report-option.ts";
 import { formatDiagnostic, table } from "../report.ts";
 import { type AgainstFlags, addAgainstOptions, openAgainst } from "../schema/against-options.ts";
 import { type Difference, differencesTo, type Judgement, judgeSchemas } from "../schema/check-schemas.ts";
@@ -9,10 +13,9 @@ import { versionName } from "../schema/own-schemas.ts";
 
 /** `schema diff`: what changed since earlier versions, and what follows from it. */
 export function addSchemaDiff(parent: Command, context: CliContext): void {
-  addAgainstOptions(parent.command("diff"))
+  const command = addJsonOption(addAgainstOptions(parent.command("diff")))
     .description("show what changed since earlier versions, whom it breaks and which version it needs")
-    .option("--json", "print JSON")
-    .action(async (flags: AgainstFlags & { json?: boolean }) => {
+    .action(async (flags: AgainstFlags & JsonFlag) => {
       const opened = await openAgainst(await findManifest(flags.manifest), flags, context);
       const { judgements, diagnostics } = await judgeSchemas(opened.schemas, opened.histories);
       const found = [
@@ -25,10 +28,17 @@ export function addSchemaDiff(parent: Command, context: CliContext): void {
       for (const judgement of judgements) {
         entries.push({ judgement, differences: await differencesTo(judgement.own, opened.histories) });
       }
-      if (flags.json === true) context.print(JSON.stringify(entries.map(jsonOf), null, 2));
-      else for (const entry of entries) context.print(textOf(entry));
+      const report = jsonDiagnostics(found, { root: repositoryRoot() });
+      const value = { schemas: entries.map(jsonOf), ...report };
+      printResult(
+        context,
+        flags,
+        value,
+        entries.length === 0 ? "no public schemas" : entries.map(textOf).join("\n"),
+      );
       if (found.some(({ severity }) => severity === "error")) throw new Exit(1);
     });
+  withExamples(command, "schema diff", "schema diff --against git:main --against registry");
 }
 
 interface SchemaDifference {

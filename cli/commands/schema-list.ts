@@ -2,15 +2,16 @@ import type { Command } from "commander";
 import { type Deprecation, describeDeprecation } from "../../shared/contracts/deprecation.ts";
 import { subjects } from "../../shared/kafka/naming.ts";
 import type { CliContext } from "../context.ts";
+import { withExamples } from "../help.ts";
 import { addManifestOption, findManifest } from "../manifest-file.ts";
+import { addJsonOption, type JsonFlag, printResult } from "../output.ts";
 import { plural, table } from "../report.ts";
 import { registryOf } from "../schema/history.ts";
 import { loadSchemaManifests, type OwnSchema, ownSchemas } from "../schema/own-schemas.ts";
 
-interface ListFlags {
+interface ListFlags extends JsonFlag {
   manifest?: string;
   offline?: boolean;
-  json?: boolean;
 }
 
 /** What the registry has of a subject. */
@@ -39,17 +40,17 @@ interface ListedSchema {
 
 /** `schema list`: the public schemas with their versions, here and in the registry. */
 export function addSchemaList(parent: Command, context: CliContext): void {
-  addManifestOption(parent.command("list"))
+  const command = addJsonOption(addManifestOption(parent.command("list")))
     .description("list the public schemas: versions, topics, what the registry has of them")
     .option("--offline", "do not ask the registry")
-    .option("--json", "print JSON")
     .action(async (flags: ListFlags) => {
       const { schemas } = await ownSchemas(await loadSchemaManifests(await findManifest(flags.manifest)));
       const listed: ListedSchema[] = [];
       for (const own of schemas) listed.push(await listOne(own, flags.offline === true, context));
-      if (flags.json === true) context.print(JSON.stringify(listed, null, 2));
-      else context.print(listed.length === 0 ? "no public schemas" : table(listed.map(rowOf)));
+      const text = () => (listed.length === 0 ? "no public schemas" : table(listed.map(rowOf)));
+      printResult(context, flags, { schemas: listed }, text);
     });
+  withExamples(command, "schema list", "schema list --offline --json");
 }
 
 async function listOne(own: OwnSchema, offline: boolean, context: CliContext): Promise<ListedSchema> {
