@@ -56,7 +56,7 @@ async function register(flags: RegisterFlags, context: CliContext): Promise<void
     context,
   );
   const { judgements } = await judgeSchemas(schemas, histories);
-  const found = [...diagnostics, ...checkSchemas(judgements, schemas, histories)];
+  const found = [...diagnostics, ...checkSchemas(judgements, histories)];
   const outcomes: SubjectOutcome[] = [];
   if (!hasErrors(found)) {
     for (const own of schemas) {
