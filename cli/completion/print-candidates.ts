@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { CliContext } from "../context.ts";
 import { type Completion, complete } from "./candidates.ts";
-import { manifestValues } from "./manifest-values.ts";
+import { knownValues } from "./known-values.ts";
 
 /** The first word of the command line by which a shell asks; the words to complete follow behind `--`. */
 export const COMPLETE = "__complete";
@@ -21,7 +21,7 @@ export async function printCandidates(
   context: CliContext,
 ): Promise<number> {
   const { words, cut } = joinSplitWords(args.slice(args.indexOf("--") + 1));
-  const { candidates, files } = await complete(program, words, manifestValues).catch(() => NOTHING);
+  const { candidates, files } = await complete(program, words, knownValues).catch(() => NOTHING);
   const lines = candidates.map(({ value, description }) =>
     `${value.slice(cut)}\t${shortened(description)}`.trimEnd(),
   );

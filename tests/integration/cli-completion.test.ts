@@ -36,6 +36,7 @@ press_tab rejot-kafka manifest connection ''
 press_tab rejot-kafka manifest connection remove ''
 press_tab rejot-kafka manifest datastore add --connection ''
 press_tab rejot-kafka manifest info --format = ju
+press_tab rejot-kafka schema check --against re
 press_tab rejot-kafka manifest sync ''
 `;
 
@@ -58,6 +59,7 @@ test("bash completes commands, options, their values and the manifest's slugs", 
     "rejot-kafka manifest connection remove : main-db events",
     "rejot-kafka manifest datastore add --connection : main-db",
     "rejot-kafka manifest info --format = ju: junit",
+    "rejot-kafka schema check --against re: registry",
     // Files are bash's own: -o default.
     "rejot-kafka manifest sync :",
   ]);

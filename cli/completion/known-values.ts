@@ -1,8 +1,12 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { readManifest } from "../../shared/manifest/load.ts";
 import type { Manifest } from "../../shared/manifest/schema.ts";
 import { describeConnection, describeDataStore } from "../describe.ts";
 import { findManifest } from "../manifest-file.ts";
 import type { Candidate, CommandLine, Completion } from "./candidates.ts";
+
+const runGit = promisify(execFile);
 
 /** Names that stand for files and folders; the shell knows those best. */
 const FILES = /^(file|files|manifest|manifests|folder|dir|directory|path)(\.\.\.)?$/;
@@ -33,16 +37,35 @@ const FROM_MANIFEST: Readonly<Record<string, FromManifest>> = {
     ),
 };
 
-/** The values of options and arguments, from the manifest that the command line is about. */
-export async function manifestValues(
+/** The values of options and arguments, from the manifest that the command line is about and from what is around it. */
+export async function knownValues(
   placeholder: string,
   { options }: CommandLine,
 ): Promise<Completion | undefined> {
   if (FILES.test(placeholder)) return { candidates: [], files: true };
+  if (placeholder === "what") return { candidates: await baselines(), files: false };
   const from = FROM_MANIFEST[placeholder.replace(/\.\.\.$/, "")];
   if (from === undefined) return undefined;
   const manifest = await readManifest(await findManifest(options.get("--manifest")));
   return { candidates: from(manifest), files: false };
+}
+
+/** What `schema check --against` takes. */
+async function baselines(): Promise<Candidate[]> {
+  const refs = await runGit("git", [
+    "for-each-ref",
+    "--format=%(refname:short)",
+    "refs/heads",
+    "refs/remotes",
+    "refs/tags",
+  ])
+    .then(({ stdout }) => stdout.split("\n").filter((ref) => ref !== ""))
+    .catch(() => []);
+  return [
+    { value: "schemas", description: "the schema files" },
+    { value: "registry", description: "what the schema registry has" },
+    ...refs.map((ref) => ({ value: `git:${ref}`, description: "" })),
+  ];
 }
 
 function connectionsOf(type?: "postgres" | "kafka"): FromManifest {
