@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import module from "node:module";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { moduleUrl } from "./package-files.ts";
 
 /** Names under which schema files may know our functions: ours, and ReJot's, so that its files run unchanged. */
@@ -73,7 +73,12 @@ function resolveLeniently(
     return next(specifier, context);
   } catch (error) {
     if (!isNotFound(error)) throw error;
-    if (BORROWED_NAMES.test(specifier)) return next(specifier, { ...context, parentURL: api });
+    if (BORROWED_NAMES.test(specifier)) {
+      // require() looks from its own file whatever the parent named.
+      return context.conditions.includes("require")
+        ? { url: pathToFileURL(module.createRequire(api).resolve(specifier)).href, shortCircuit: true }
+        : next(specifier, { ...context, parentURL: api });
+    }
     const sibling = context.parentURL === undefined ? undefined : siblingOf(specifier, context.parentURL);
     if (sibling === undefined) throw error;
     return next(sibling, context);
