@@ -57,6 +57,15 @@ describe("manifests that are used validate", () => {
   });
 });
 
+test.each(["rejot-workspace", "accounts/rejot-manifest", "orders/rejot-manifest", "shop/rejot-manifest"])(
+  "an editor finds the schema from ShopJot's %s.json",
+  async (name) => {
+    const path = `examples/shopjot/${name}.json`;
+    const { $schema } = await readJson(path);
+    expect(new URL(String($schema), new URL(path, ROOT))).toEqual(new URL(MANIFEST_SCHEMA_FILE, ROOT));
+  },
+);
+
 const KAFKA = { connectionType: "kafka", brokers: ["a:1"], schemaRegistry: { url: "http://a" } };
 const POSTGRES = { connectionType: "postgres", host: "h", user: "u", database: "d" };
 const SLOT = { connectionType: "postgres", slotName: "s", publicationName: "p" };
