@@ -30,7 +30,7 @@ export async function checkScans(
     );
     if (verdict === "small" || !found) continue;
     const size = rows === undefined ? "its size here is not known" : `about ${Math.round(rows)} rows`;
-    const tried = scan.filter === undefined ? "" : `, to find those with ${scan.filter}`;
+    const tried = scan.filter === undefined ? "" : `, to find those with ${readable(scan.filter, statement)}`;
     const error = new RejotError("TRANSFORMATION_SCANS_TABLE", {
       detail: `${scan.table} (${size})${tried}`,
       sql: placeOfTable(template, scan.table),
@@ -39,6 +39,11 @@ export async function checkScans(
     diagnostics.push({ ...diagnosticOfError(error, place(error)), severity });
   }
   return diagnostics;
+}
+
+/** A condition with the names of the changed row's columns in place of those that the batch gives them. */
+function readable(condition: string, { parameters }: BatchStatement): string {
+  return condition.replaceAll(/\(?_rejot_r\._rejot_c(\d+)\)?/g, (_, i) => `:${parameters[Number(i)]}`);
 }
 
 async function plans(
