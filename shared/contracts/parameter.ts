@@ -17,16 +17,16 @@ export type ParameterText = (value: unknown) => string | null;
  * whatever the parameter's type is; for json and jsonb parameters the JSON text of anything else; array literals,
  * `\x` hex for bytea, ISO 8601 for dates and times. Whether the text suits the type is for the server to say, which
  * refuses what does not; what it would take and change, `guardOf` refuses. Throws VALUE_NOT_REPRESENTABLE for these,
- * and for NaN and infinite numbers in json.
+ * and for NaN and infinite numbers in json. `name` is the field's, for messages.
  */
-export function compileParameter(field: AvroType, pgType: PgType): ParameterText {
+export function compileParameter(field: AvroType, pgType: PgType, name = "parameter"): ParameterText {
   const text = parameterText(field, withoutDomains(pgType));
   return (value) => {
     if (value === null || value === undefined) return null;
     try {
       return text(value);
     } catch (error) {
-      throw explainUnfit(error, "the event", "parameter", value);
+      throw explainUnfit(error, "the event", name, value);
     }
   };
 }
@@ -38,7 +38,12 @@ function parameterText(type: AvroType, pg: PgType): (value: unknown) => string {
   if (guard === undefined) return write;
   return (value) => {
     const text = write(value);
-    guard(text);
+    try {
+      guard(text);
+    } catch (error) {
+      if (error instanceof Unfit) error.shown = text;
+      throw error;
+    }
     return text;
   };
 }

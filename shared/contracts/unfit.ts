@@ -5,6 +5,8 @@ export class Unfit extends Error {
   readonly code: "VALUE_NULL" | "VALUE_NOT_REPRESENTABLE";
   /** Names and indexes from the field down to the value, outermost first. */
   readonly path: (string | number)[] = [];
+  /** The value as people know it, where that is not the value that was handed over. */
+  shown: string | undefined;
 
   constructor(why: string, code: "VALUE_NULL" | "VALUE_NOT_REPRESENTABLE" = "VALUE_NOT_REPRESENTABLE") {
     super(why);
@@ -25,7 +27,7 @@ export function explainUnfit(error: unknown, record: string, field: string, valu
   const known = error instanceof SyntaxError ? new Unfit(error.message) : error;
   if (!(known instanceof Unfit)) return error;
   const path = [field, ...known.path].join(".");
-  const text = typeof value === "string" ? value : String(value);
+  const text = known.shown ?? (typeof value === "string" ? value : String(value));
   const shown = text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text;
   return new RejotError(known.code, {
     detail:

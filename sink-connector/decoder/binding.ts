@@ -26,7 +26,8 @@ export function compileBinder(statement: BindableStatement, schema: AvroRecord):
     const field = fieldOf(schema, placeholder);
     const type = statement.types[i];
     if (type === undefined) throw new RejotError("INTERNAL_ERROR", { detail: `no type for :${placeholder}` });
-    return field === undefined ? undefined : { name: field.name, toText: compileParameter(field.type, type) };
+    if (field === undefined) return undefined;
+    return { name: field.name, toText: compileParameter(field.type, type, field.name) };
   });
   return (row) => {
     const values: (string | null)[] = new Array(parameters.length);

@@ -26,7 +26,8 @@ type FieldType =
 /** A public schema in few words. */
 export interface TestSchema {
   readonly name: string;
-  readonly fields: Readonly<Record<string, FieldType>>;
+  /** By name: a type in a word, or JSON Schema. */
+  readonly fields: Readonly<Record<string, FieldType | object>>;
   readonly key?: string[];
   readonly transformations: readonly Transformation[];
 }
@@ -176,7 +177,7 @@ function publicSchemaOf({ name, fields, key, transformations }: TestSchema): Pub
   const properties = Object.fromEntries(
     Object.entries(fields).map(([field, type]) => [
       field,
-      { type: type.endsWith("?") ? [type.slice(0, -1), "null"] : type },
+      typeof type === "object" ? type : { type: type.endsWith("?") ? [type.slice(0, -1), "null"] : type },
     ]),
   );
   return {
