@@ -74,6 +74,46 @@ describe("a real registry", () => {
     }
   });
 
+  test("tells every version of a subject, and where the very same schema stands", async () => {
+    const registry = createSchemaRegistry({ url: inject("stack").registryUrl });
+    const subject = `${randomName("topic")}-value`;
+    const [first, second] = [
+      schemaOf({ id: int64() }),
+      schemaOf({ id: int64(), note: z.string().optional() }),
+    ];
+    expect(await registry.versions(subject)).toEqual([]);
+    expect(await registry.find(subject, first)).toBeUndefined();
+    expect(await registry.compatibilityOf(subject)).toBeUndefined();
+    const ids = [await registry.ensure(subject, first, FULL), await registry.ensure(subject, second, FULL)];
+    expect(await registry.versions(subject)).toEqual([
+      { version: 1, id: ids[0], schema: first },
+      { version: 2, id: ids[1], schema: second },
+    ]);
+    expect(await registry.find(subject, first)).toEqual({ version: 1, id: ids[0] });
+    expect(await registry.find(subject, schemaOf({ id: z.string() }))).toBeUndefined();
+    expect(await registry.compatibilityOf(subject)).toBe("FULL_TRANSITIVE");
+    expect(await registry.subjects()).toContain(subject);
+  });
+
+  test("tells in a dry run what it would take, and takes nothing", async () => {
+    const registry = createSchemaRegistry({ url: inject("stack").registryUrl });
+    const subject = `${randomName("topic")}-value`;
+    expect(await registry.dryRun(subject, rich())).toEqual({ compatible: true, reasons: [] });
+    await registry.ensure(subject, schemaOf({ id: int64(), gone: z.string().nullable() }), FULL);
+    await registry.ensure(subject, schemaOf({ id: int64() }), FULL);
+    // Only the first version stands in its way: a look at the latest is none.
+    expect(await registry.dryRun(subject, schemaOf({ id: int64(), gone: z.int().nullable() }))).toMatchObject(
+      {
+        compatible: false,
+        reasons: [expect.stringContaining("LONG")],
+      },
+    );
+    expect(await registry.dryRun(subject, schemaOf({ id: int64(), new: z.int().nullable() }))).toMatchObject({
+      compatible: true,
+    });
+    expect(await registry.versions(subject)).toHaveLength(2);
+  });
+
   test("does not know an id that was never given out", async () => {
     const registry = createSchemaRegistry({ url: inject("stack").registryUrl });
     await expect(registry.schemaById(2_000_000_000)).rejects.toMatchObject({ code: "SCHEMA_NOT_FOUND" });
@@ -154,6 +194,63 @@ describe("a registry that does not answer as it should", () => {
     await Promise.all([registry.schemaById(7), registry.schemaById(7)]);
     expect(await registry.schemaById(7)).toEqual(rich());
     expect(asked).toBe(2);
+  });
+
+  test.each<[string, Record<string, [status: number, body: object]>, object]>([
+    [
+      "Confluent's, in a list of messages",
+      {
+        "/compatibility/subjects/s/versions?verbose=true": [
+          200,
+          { is_compatible: false, messages: ["a", "b"] },
+        ],
+      },
+      { compatible: false, reasons: ["a", "b"] },
+    ],
+    [
+      "Confluent's, compatible",
+      { "/compatibility/subjects/s/versions?verbose=true": [200, { is_compatible: true, messages: [] }] },
+      { compatible: true, reasons: [] },
+    ],
+    [
+      "Apicurio's, with one reason",
+      { "/compatibility/subjects/s/versions?verbose=true": [200, { is_compatible: false, reason: "a" }] },
+      { compatible: false, reasons: ["a"] },
+    ],
+    [
+      "one that gives no reason",
+      { "/compatibility/subjects/s/versions?verbose=true": [200, { is_compatible: false }] },
+      { compatible: false, reasons: [] },
+    ],
+    [
+      "one that has no subject of that name",
+      { "/compatibility/subjects/s/versions?verbose=true": [404, { error_code: 40401, message: "no" }] },
+      { compatible: true, reasons: [] },
+    ],
+    [
+      "one that can only be asked about each version",
+      {
+        "/compatibility/subjects/s/versions?verbose=true": [405, { error_code: 405, message: "no" }],
+        "/subjects/s/versions": [200, [1, 2]] as never,
+        "/compatibility/subjects/s/versions/1?verbose=true": [
+          200,
+          { is_compatible: false, messages: ["one"] },
+        ],
+        "/compatibility/subjects/s/versions/2?verbose=true": [200, { is_compatible: true }],
+      },
+      { compatible: false, reasons: ["one"] },
+    ],
+    [
+      "one that says it by a status",
+      { "/compatibility/subjects/s/versions?verbose=true": [409, { error_code: 409, message: "why" }] },
+      { compatible: false, reasons: ["why"] },
+    ],
+  ])("a dry run understands the answer of %s", async (_name, answers, expected) => {
+    await using server = await answering((path, respond) => {
+      const [status, body] = answers[path] ?? (path === "/schemas/types" ? [200, ["AVRO"]] : [500, {}]);
+      respond(status, body);
+    });
+    expect(await createSchemaRegistry({ url: server.url }).dryRun("s", rich())).toEqual(expected);
   });
 
   test("basic authentication is sent, from the option or the address, and shown nowhere", async () => {
