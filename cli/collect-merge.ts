@@ -41,8 +41,17 @@ export function mergeSchemas(
     const definition = place === undefined ? {} : { definitionFile: name(place.file) };
     const at = (part: string) => (place === undefined ? part : placeIn(place, part));
     if (created.kind === "public") {
-      const schema = inOrder(created.schema, definition);
+      const { deprecated } = (manifest.publicSchemas ?? []).find(isSameMajor(created.schema)) ?? {};
+      // What was decided on the command line must not be lost with the next run, nor stay unseen in the code.
+      const isKept = created.schema.deprecated === undefined && deprecated !== undefined;
+      const schema = inOrder(isKept ? { ...created.schema, deprecated } : created.schema, definition);
       const id = publicId(schema);
+      if (isKept) {
+        const detail = `add deprecated: ${JSON.stringify(deprecated)} to ${id}`;
+        diagnostics.push(
+          diagnostic("SCHEMA_DEPRECATION_KEPT", "warning", at(publicSchemaName(schema)), detail),
+        );
+      }
       if (publicSchemas.has(id))
         diagnostics.push(diagnostic("DUPLICATE_PUBLIC_SCHEMA", "error", at(publicSchemaName(schema)), id));
       publicSchemas.set(id, schema);
@@ -77,6 +86,10 @@ export function mergeSchemas(
     diagnostics,
     places: new DefinitionPlaces(manifestFile, manifest, calls),
   };
+}
+
+function isSameMajor({ name, version }: PublicSchema): (other: PublicSchema) => boolean {
+  return (other) => other.name === name && other.version.major === version.major;
 }
 
 function publicId(schema: PublicSchema): string {

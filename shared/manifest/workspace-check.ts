@@ -1,3 +1,4 @@
+import { deprecationNotice } from "../contracts/deprecation.ts";
 import type { ErrorCode } from "../errors/table.ts";
 import { consumerGroup, deadLetterTopic, progressTopic, publicSchemaTopic } from "../kafka/naming.ts";
 import { type Diagnostic, diagnostic, type Place } from "./diagnostic.ts";
@@ -172,6 +173,12 @@ function checkConsumerSchemas(manifest: Manifest, loaded: readonly LoadedManifes
     } else if (!majors.includes(majorVersion)) {
       const detail = `"${name}" of "${publisher.slug}" has v${majors.join(", v")}, not v${majorVersion}`;
       report("VERSION_MISMATCH", "error", consumer, detail);
+    }
+    const read = publisher.publicSchemas?.find((s) => s.name === name && s.version.major === majorVersion);
+    if (read?.deprecated !== undefined) {
+      const who = `${manifest.slug}/${consumer.name}`;
+      const { detail } = deprecationNotice(read.deprecated, consumer, who);
+      report("SCHEMA_DEPRECATED", "warning", consumer, detail);
     }
   }
 }

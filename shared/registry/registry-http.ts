@@ -6,7 +6,10 @@ export interface RegistryAnswer {
   body: unknown;
 }
 
-/** Sends one request; throws REGISTRY_UNREACHABLE or REGISTRY_REFUSED, returns every answer that is about schemas. */
+/**
+ * Sends one request to a path of Confluent's API, or, where the path begins with `/apis/`, of Apicurio's server.
+ * Throws REGISTRY_UNREACHABLE or REGISTRY_REFUSED, returns every answer that is about schemas.
+ */
 export type RegistryRequest = (
   method: "GET" | "POST" | "PUT" | "DELETE",
   path: string,
@@ -60,7 +63,11 @@ export function createRegistryRequest(options: RegistryHttpOptions): RegistryReq
     return base ?? url;
   };
 
-  return async (method, path, body) => send(method, `${await findBase()}${path}`, body);
+  return async (method, path, body) => {
+    const found = await findBase();
+    const root = path.startsWith("/apis/") ? found.replace(/\/apis\/.*$/s, "") : found;
+    return send(method, `${root}${path}`, body);
+  };
 }
 
 function addressOf(options: RegistryHttpOptions): { url: string; headers: Record<string, string> } {

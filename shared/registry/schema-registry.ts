@@ -1,6 +1,7 @@
 import type { AvroRecord } from "../contracts/avro-types.ts";
 import { RejotError } from "../errors/error.ts";
 import { putFreely, removeSubject } from "./free-subjects.ts";
+import { listSubjects } from "./list-subjects.ts";
 import { parseAvroSchema } from "./named-types.ts";
 import {
   createRegistryRequest,
@@ -142,11 +143,7 @@ export function createSchemaRegistry(options: SchemaRegistryOptions): SchemaRegi
 
     versions: (subject) => fetchVersions(request, subject),
 
-    async subjects() {
-      const answer = await request("GET", "/subjects");
-      if (answer.status !== 200 || !Array.isArray(answer.body)) throw refused(answer, "the list of subjects");
-      return answer.body.map(String).sort();
-    },
+    subjects: () => listSubjects(request, refused),
 
     compatibilityOf: (subject) => fetchCompatibility(request, subject),
 
