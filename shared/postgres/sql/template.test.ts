@@ -93,3 +93,36 @@ describe("shape", () => {
     expect(selectShape(await parseTemplate("SELECT 1 UNION SELECT 2")).simple).toBe(false);
   });
 });
+
+describe("places in the team's statement", () => {
+  test.each([
+    ["SELECT 1 FROM WHERE x = :id", 1, 15, 'at or near "WHERE"'],
+    ["SELECT :id,\n 'é' || :name FROM\n  WHERE", 3, 3, 'at or near "WHERE"'],
+    ["SELECT :a, :bb,\n 'open", 2, 2, "unterminated quoted string"],
+    ["SELECT '😀', :longer_than_its_number x y z", 1, 40, 'at or near "y"'],
+    ["SELECT 1 +", 1, 11, "at end of input"],
+  ])("%j does not parse at line %i, column %i", async (sql, line, column, message) => {
+    const text = sql.split("\n")[line - 1];
+    await expect(parseTemplate(sql)).rejects.toMatchObject({
+      code: "SQL_DOES_NOT_PARSE",
+      detail: expect.stringContaining(message),
+      sql: { line, column, text },
+    });
+  });
+
+  test("a second statement stands where it begins", async () => {
+    await expect(parseTemplate("SELECT :id;\n  DELETE FROM t")).rejects.toMatchObject({
+      sql: { line: 2, column: 3, text: "  DELETE FROM t" },
+    });
+  });
+
+  test("a character of what was rendered comes from its character, a replaced one from the placeholder", async () => {
+    const sql = "SELECT 'é', :id,\n  missing FROM t WHERE x = :id";
+    const { text, placeOf } = (await parseTemplate(sql)).renderMapped((name) => `(_r.${name}_value)::bigint`);
+    const at = (part: string, from = 0) => placeOf([...text.slice(0, text.indexOf(part, from))].length + 1);
+    expect(at("missing")).toMatchObject({ line: 2, column: 3 });
+    expect(at("x =")).toMatchObject({ line: 2, column: 24 });
+    expect(at("_value")).toMatchObject({ line: 1, column: 13 });
+    expect(at("_value", text.indexOf("x ="))).toMatchObject({ line: 2, column: 28 });
+  });
+});
