@@ -80,7 +80,12 @@ function joinScalars(
     const wide = kinds.includes("double") ? "double" : "long";
     return limited ? { type: wide, [ATTRIBUTES.values]: all } : wide;
   }
-  if (limited) return { type: "string", [ATTRIBUTES.values]: all };
+  if (limited) {
+    // Literals of one field share its name: together they are what z.enum is.
+    const [first] = group;
+    const named = typeof first === "object" && "symbols" in first && kinds.every((each) => each === "enum");
+    return named ? { ...first, symbols: all as string[] } : { type: "string", [ATTRIBUTES.values]: all };
+  }
   const plain = kinds.some((each, index) => each === "string" && values[index] === undefined);
   return plain && !kinds.includes("bytes") ? "string" : undefined;
 }

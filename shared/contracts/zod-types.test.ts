@@ -36,6 +36,26 @@ describe("the JSON Schema of an output", () => {
     expect(outputSchemaOf(schema)).toBe(schema);
   });
 
+  test.each<[string, z.ZodType, RegExp]>([
+    ["transform", z.string().transform(Number), /\.pipe\(/],
+    ["map", z.map(z.string(), z.string()), /z\.record/],
+    ["nan", z.nan(), /z\.number\(\)/],
+    ["file", z.file(), /bytes\(\)/],
+    ["void", z.void(), /Leave the field out/],
+    ["promise", z.promise(z.string()), /resolves/],
+    ["literal undefined", z.literal(undefined), /numbers that JSON holds exactly/],
+    ["literal 9007199254740993", z.literal(9007199254740993n), /int64\(\)/],
+    ["literal NaN", z.literal(Number.NaN), /numbers that JSON holds exactly/],
+  ])("tells what to write instead of a zod %s", (what, type, hint) => {
+    expect(() => outputSchemaOf(z.object({ v: type }))).toThrowError(
+      expect.objectContaining({
+        code: "SCHEMA_NOT_MAPPABLE",
+        message: expect.stringContaining(what),
+        hint: expect.stringMatching(hint),
+      }),
+    );
+  });
+
   test.each<[string, z.ZodType]>([
     ["transform", z.string().transform((text) => text.length)],
     ["map", z.map(z.string(), z.string())],

@@ -48,18 +48,22 @@ export function int64(): z.ZodBigInt {
   return z.bigint();
 }
 
-/** zod types that say nothing about a value that JSON or Avro could carry. */
-const WITHOUT_FORM = new Set([
-  "transform",
-  "symbol",
-  "undefined",
-  "void",
-  "map",
-  "function",
-  "nan",
-  "promise",
-  "never",
-]);
+const LEAVE_OUT = "Leave the field out of the schema: no column has such a value.";
+
+/** zod types that say nothing about a value that JSON or Avro could carry, and what to write instead. */
+const WITHOUT_FORM: Readonly<Record<string, string>> = {
+  transform:
+    "The source runs no transforms: declare what the SELECT gives, or add .pipe(z.…) with the type that comes out.",
+  map: "Use z.record(z.string(), …) for an object with any members.",
+  nan: "Use z.number(), which carries NaN of real and double precision.",
+  file: "Use bytes().",
+  symbol: LEAVE_OUT,
+  undefined: LEAVE_OUT,
+  void: LEAVE_OUT,
+  function: LEAVE_OUT,
+  promise: "Declare what the promise resolves to.",
+  never: LEAVE_OUT,
+};
 
 /** What z.toJSONSchema leaves empty though it has a form here. */
 const FORMS: Record<string, JsonSchema> = {
@@ -79,17 +83,41 @@ export function outputSchemaOf(schema: z.ZodType | JsonSchema): JsonSchema {
     unrepresentable: "any",
     override: ({ zodSchema, jsonSchema, path }) => {
       const { def } = zodSchema._zod;
-      if (WITHOUT_FORM.has(def.type)) {
-        throw new RejotError("SCHEMA_NOT_MAPPABLE", {
-          detail: `${path.filter((part) => part !== "properties").join(".")} is a zod ${def.type}`,
-        });
-      }
-      if ("format" in def && def.format === "time") jsonSchema.format = "time";
+      refuseWithoutForm(def, path);
+      if (hasTimeFormat(def)) jsonSchema.format = "time";
       if (def.type === "set") Object.assign(jsonSchema, setForm(def));
       if (FORMS[def.type] !== undefined) Object.assign(jsonSchema, FORMS[def.type]);
     },
   });
   return result as JsonSchema;
+}
+
+/** z.iso.time(), and z.string().time(), which has it as a check. */
+function hasTimeFormat(def: object): boolean {
+  if ("format" in def) return def.format === "time";
+  const checks = "checks" in def && Array.isArray(def.checks) ? (def.checks as z.core.$ZodCheck[]) : [];
+  return checks.some(({ _zod }) => "format" in _zod.def && _zod.def.format === "time");
+}
+
+function refuseWithoutForm(def: { type: string }, path: readonly (string | number)[]): void {
+  const hint = WITHOUT_FORM[def.type];
+  const literals = def.type === "literal" && "values" in def ? (def.values as unknown[]) : [];
+  const wrong = literals.filter((value) => !isJsonScalar(value));
+  if (hint === undefined && wrong.length === 0) return;
+  const what = wrong.length === 0 ? `a zod ${def.type}` : `the literal ${wrong.map(String).join(", ")}`;
+  throw new RejotError("SCHEMA_NOT_MAPPABLE", {
+    detail: `${path.filter((part) => part !== "properties").join(".")} is ${what}`,
+    hint:
+      hint ??
+      "Literals are strings, booleans, null and numbers that JSON holds exactly; use int64() for larger ones.",
+  });
+}
+
+/** JSON Schema has no undefined and no NaN, and zod makes a double of a bigint. */
+function isJsonScalar(value: unknown): boolean {
+  if (typeof value === "bigint") return BigInt.asIntN(53, value) === value;
+  if (typeof value === "number") return Number.isFinite(value);
+  return value === null || typeof value === "string" || typeof value === "boolean";
 }
 
 function setForm(def: object): JsonSchema {
