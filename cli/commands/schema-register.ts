@@ -92,7 +92,10 @@ async function registerOne(own: OwnSchema, registry: SchemaRegistry): Promise<Su
     key: await registry.find(subject.key, own.contract.key),
     value: await registry.find(subject.value, own.contract.value),
   };
-  const { keyId, valueId } = await publishSchemas(own.resolved, registry, { register: true, withdraw: true });
+  const { keyId, valueId } = await publishSchemas(own.resolved, registry, {
+    register: true,
+    withdraw: true,
+  });
   const ids = { key: keyId, value: valueId };
   return (["key", "value"] as const).map((part) => ({
     ...nameOf(own),

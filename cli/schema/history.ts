@@ -98,7 +98,12 @@ async function gitHistory(ref: string, options: HistoryOptions): Promise<History
     for (const [file, text] of await git.readAll(folder, (each) => each.endsWith(".avsc")))
       files.set(file, text);
     const text = await git.read(basename(at));
-    if (text === undefined) continue;
+    if (text === undefined) {
+      diagnostics.push(
+        notCompared(displayPath(path), `it is not in git at ${ref}, so all of it counts as new`),
+      );
+      continue;
+    }
     const place = `${displayPath(path)} at ${ref}`;
     try {
       const found = await ownSchemas([{ path, manifest: parseManifest(text, place) }]);

@@ -23,6 +23,8 @@ export interface PublishedSchemas {
 export interface PublishOptions {
   /** Whether schemas that are missing are registered, and their subjects set to FULL_TRANSITIVE. */
   readonly register: boolean;
+  /** All public schemas of the manifest, which tell the major that is free; by default only this one. */
+  readonly siblings?: readonly ResolvedPublicSchema[];
   /** Whether a deprecation that the manifest no longer has is taken back in the registry. Default false. */
   readonly withdraw?: boolean;
 }
@@ -36,7 +38,7 @@ export interface PublishOptions {
 export async function publishSchemas(
   publicSchema: ResolvedPublicSchema,
   registry: SchemaRegistry,
-  { register, withdraw = false }: PublishOptions,
+  { register, siblings = [], withdraw = false }: PublishOptions,
 ): Promise<PublishedSchemas> {
   const { manifestSlug, schema, keyFields, topic } = publicSchema;
   const contract = avroSchemasOf({ manifestSlug, publicSchema: schema, keyFields });
@@ -52,7 +54,7 @@ export async function publishSchemas(
         missing.map(async (part) => earlierVersions(await registry.versions(subject[part]), part)),
       )
     ).flat();
-    refuseConflicts(earlier, contract, publicSchema);
+    refuseConflicts(earlier, contract, publicSchema, nextMajor(publicSchema, siblings));
     if (!register)
       throw notRegistered(
         publicSchema,
@@ -83,18 +85,24 @@ export function earlierVersions(
   }));
 }
 
+function nextMajor({ schema }: ResolvedPublicSchema, siblings: readonly ResolvedPublicSchema[]): number {
+  const same = siblings.filter((other) => other.schema.name === schema.name);
+  return Math.max(schema.version.major, ...same.map((other) => other.schema.version.major)) + 1;
+}
+
 function refuseConflicts(
   earlier: readonly EarlierVersion[],
   contract: { key: AvroRecord; value: AvroRecord },
   { schema: { name, version }, topic }: ResolvedPublicSchema,
+  major: number,
 ): void {
   const conflicts = conflictsWith(earlier, contract);
   const [first] = conflicts;
   if (first === undefined) return;
-  const lines = conflicts.map((conflict) => `\n  - ${describeConflict(conflict, version.major + 1)}`);
+  const lines = conflicts.map((conflict) => `\n  - ${describeConflict(conflict, major)}`);
   throw new RejotError("SCHEMA_INCOMPATIBLE", {
     detail: `${name} v${version.major}.${version.minor}${lines.join("")}`,
-    ...(conflicts.length === 1 ? { hint: remedyFor(first, version.major + 1) } : {}),
+    ...(conflicts.length === 1 ? { hint: remedyFor(first, major) } : {}),
     context: { topic },
   });
 }

@@ -1,7 +1,7 @@
 import type { AvroRecord } from "../contracts/avro-types.ts";
 import { RejotError } from "../errors/error.ts";
 import { putFreely, removeSubject } from "./free-subjects.ts";
-import { listSubjects } from "./list-subjects.ts";
+import { listSubjects, type SubjectFilter } from "./list-subjects.ts";
 import { parseAvroSchema } from "./named-types.ts";
 import {
   createRegistryRequest,
@@ -57,8 +57,8 @@ export interface SchemaRegistry {
    * Throws SCHEMA_NOT_MAPPABLE, REGISTRY_REFUSED, REGISTRY_UNREACHABLE (retryable).
    */
   versions(subject: string): Promise<RegisteredSchema[]>;
-  /** All subjects, sorted. Throws REGISTRY_REFUSED, REGISTRY_UNREACHABLE (retryable). */
-  subjects(): Promise<string[]>;
+  /** The subjects wanted, sorted. Throws REGISTRY_REFUSED, REGISTRY_UNREACHABLE (retryable). */
+  subjects(filter?: SubjectFilter): Promise<string[]>;
   /**
    * The level that the registry holds a subject to, its own or the registry's; undefined when there is no such
    * subject. Throws REGISTRY_REFUSED, REGISTRY_UNREACHABLE (retryable).
@@ -143,7 +143,7 @@ export function createSchemaRegistry(options: SchemaRegistryOptions): SchemaRegi
 
     versions: (subject) => fetchVersions(request, subject),
 
-    subjects: () => listSubjects(request, refused),
+    subjects: (filter) => listSubjects(request, refused, filter),
 
     compatibilityOf: (subject) => fetchCompatibility(request, subject),
 
@@ -170,9 +170,18 @@ async function fetchVersions(request: RegistryRequest, subject: string): Promise
     const [id, text] = [field(answer.body, "id"), field(answer.body, "schema")];
     if (answer.status !== 200 || typeof id !== "number" || typeof text !== "string")
       throw refused(answer, `version ${version} of ${subject}`);
-    versions.push({ id, version, schema: parseAvroSchema(text) });
+    versions.push({ id, version, schema: parseVersion(text, `version ${version} of ${subject}`) });
   }
   return versions;
+}
+
+function parseVersion(text: string, what: string): AvroRecord {
+  try {
+    return parseAvroSchema(text);
+  } catch (error) {
+    if (!(error instanceof RejotError)) throw error;
+    throw new RejotError(error.code, { detail: `${what}: ${error.detail}` });
+  }
 }
 
 async function fetchCompatibility(request: RegistryRequest, subject: string): Promise<string | undefined> {

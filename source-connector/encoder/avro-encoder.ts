@@ -38,7 +38,10 @@ export class AvroEncoder implements Encoder {
   ): Promise<AvroEncoder> {
     const schemas: Registered[] = [];
     for (const publicSchema of publicSchemas) {
-      const { key, value, keyId, valueId } = await publishSchemas(publicSchema, registry, { register });
+      const { key, value, keyId, valueId } = await publishSchemas(publicSchema, registry, {
+        register,
+        siblings: publicSchemas,
+      });
       const prefixes = { keyPrefix: wirePrefix(keyId), valuePrefix: wirePrefix(valueId) };
       schemas.push({ publicSchema, key, value, ...prefixes, encoders: new Map() });
     }

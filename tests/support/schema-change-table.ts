@@ -161,8 +161,8 @@ const SCALARS = types([
   ["a whole number becomes `timestamp()`", z.int(), timestamp(), "stricter both"],
   ["`timestamp()` becomes a whole number", timestamp(), z.int(), "stricter both"],
   ["`time()` becomes `timestamp()`", time(), timestamp(), "stricter both"],
-  ["`date()` becomes `timestamp()`", date(), timestamp(), "old"],
-  ["`timestamp()` becomes `date()`", timestamp(), date(), "new"],
+  ["`date()` becomes `timestamp()`", date(), timestamp(), "both"],
+  ["`timestamp()` becomes `date()`", timestamp(), date(), "both"],
   ["text becomes `timestamp()`", z.string(), timestamp(), "both"],
   ["`timestamp()` becomes text", timestamp(), z.string(), "both"],
 ]);

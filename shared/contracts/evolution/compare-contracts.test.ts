@@ -109,6 +109,12 @@ describe("a change of the value", () => {
       ["x: meaning-changed old-readers+new-readers major"],
     ],
     [
+      "a promotion to another meaning",
+      one({ type: "int", logicalType: "date" }),
+      one({ type: "long", logicalType: "timestamp-micros" }),
+      ["x: type-changed old-readers major", "x: meaning-changed new-readers major"],
+    ],
+    [
       "the scale of a decimal",
       one({ type: "bytes", logicalType: "decimal", precision: 10, scale: 2 }),
       one({ type: "bytes", logicalType: "decimal", precision: 10, scale: 3 }),

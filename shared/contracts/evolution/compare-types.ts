@@ -59,22 +59,39 @@ function compareTypes(before: ResolvedType, after: ResolvedType, path: string): 
     return compareTypes(before.values, after.values, `${path}{}`);
   if (before.kind === "primitive" && after.kind === "primitive" && before.primitive === after.primitive)
     return compareMeaning(before.meaning, after.meaning, [before, after], path);
-  return [retyped(before, after, path)];
+  return retyped(before, after, path);
 }
 
-function retyped(before: ResolvedType, after: ResolvedType, path: string): SchemaChange {
+function retyped(before: ResolvedType, after: ResolvedType, path: string): SchemaChange[] {
   const breaks = brokenBy(before, after);
   const what = `${named(path)} is ${describeType(after)} now, it was ${describeType(before)}`;
-  if (breaks.length > 0)
-    return makeChange({ path, kind: "type-changed", what, why: cannotRead(breaks), breaks });
-  return makeChange({
-    path,
-    kind: "type-changed",
-    what,
-    why: "text and bytes are not the same to a consumer's SQL",
-    breaks: ["old-readers", "new-readers"],
-    beyondAvro: "Avro reads text and bytes for each other, but a consumer's SQL gets another value",
-  });
+  if (breaks.length > 0) {
+    const change = makeChange({ path, kind: "type-changed", what, why: cannotRead(breaks), breaks });
+    return [change, ...misread(before, after, path, breaks)];
+  }
+  return [
+    makeChange({
+      path,
+      kind: "type-changed",
+      what,
+      why: "text and bytes are not the same to a consumer's SQL",
+      breaks: ["old-readers", "new-readers"],
+      beyondAvro: "Avro reads text and bytes for each other, but a consumer's SQL gets another value",
+    }),
+  ];
+}
+
+/** A number that is promoted, a date to a timestamp, is read and means something else. */
+function misread(
+  before: ResolvedType,
+  after: ResolvedType,
+  path: string,
+  cannot: readonly Broken[],
+): SchemaChange[] {
+  if (before.kind !== "primitive" || after.kind !== "primitive") return [];
+  if (cannot.length === 2 || before.meaning.logical === after.meaning.logical) return [];
+  const breaks = (["old-readers", "new-readers"] as const).filter((reader) => !cannot.includes(reader));
+  return [meaningChanged([before, after], path, breaks)];
 }
 
 /** Who cannot read the other's bytes. */
@@ -92,6 +109,21 @@ function cannotRead(breaks: readonly Broken[]): string {
     : "consumers with the new schema cannot read the events published before";
 }
 
+function meaningChanged(
+  [before, after]: readonly [ResolvedType, ResolvedType],
+  path: string,
+  breaks: readonly Broken[],
+): SchemaChange {
+  return makeChange({
+    path,
+    kind: "meaning-changed",
+    what: `${named(path)} is ${describeType(after)} now, it was ${describeType(before)}`,
+    why: "the bytes can be read, but mean something else to whoever knows the other schema",
+    breaks,
+    beyondAvro: MEANING,
+  });
+}
+
 const MEANING =
   "Avro reads the bytes all the same, but a consumer's SQL gets another value or one it does not expect";
 
@@ -101,19 +133,7 @@ function compareMeaning(
   types: readonly [ResolvedType, ResolvedType],
   path: string,
 ): SchemaChange[] {
-  if (before.logical !== after.logical) {
-    const [from, to] = [describeType(types[0]), describeType(types[1])];
-    return [
-      makeChange({
-        path,
-        kind: "meaning-changed",
-        what: `${named(path)} is ${to} now, it was ${from}`,
-        why: "the bytes can be read, but mean something else to whoever knows the other schema",
-        breaks: ["old-readers", "new-readers"],
-        beyondAvro: MEANING,
-      }),
-    ];
-  }
+  if (before.logical !== after.logical) return [meaningChanged(types, path, ["old-readers", "new-readers"])];
   if (isDeepStrictEqual(before.values, after.values)) return [];
   return compareLists({ before: before.values, after: after.values, path, beyondAvro: MEANING });
 }
