@@ -3,8 +3,9 @@ import { explanation, fileFromRoot } from "./diagnostic-text.ts";
 import type { ReportOptions } from "./report-context.ts";
 
 /**
- * JUnit's XML in the form that Jenkins' junit-10.xsd, GitLab and GitHub's viewers take: an error is a failed test,
- * a warning or info a passed one that says it in system-out, and what was checked without an error a passed one.
+ * JUnit's XML as Jenkins' junit-10.xsd describes it, which has no attributes for file and line: they stand in the
+ * names. An error is a failed test, a warning or info a passed one that says it in system-out, and what was checked
+ * without an error a passed one.
  */
 export function junitReport(diagnostics: readonly Diagnostic[], options: ReportOptions): string {
   const { title, checked = [] } = options;
@@ -33,17 +34,13 @@ export function junitReport(diagnostics: readonly Diagnostic[], options: ReportO
 
 function testCase(d: Diagnostic, { title, root }: ReportOptions): string {
   const file = d.file === undefined ? undefined : (fileFromRoot(d.file, root) ?? d.file);
-  const place = [
-    ` classname="${attribute(file ?? title)}"`,
-    ...(file === undefined ? [] : [` file="${attribute(file)}"`]),
-    ...(d.line === undefined ? [] : [` line="${d.line}"`]),
-  ].join("");
   const said = [`at: ${d.location}`, ...explanation(d)].join("\n");
   const inside =
     d.severity === "error"
       ? `<failure type="${d.code}" message="${attribute(d.message)}">${content(said)}</failure>`
       : `<system-out>${content(`${d.severity}: ${d.message}\n${said}`)}</system-out>`;
-  return `    <testcase name="${attribute(`${d.code} at ${d.location}`)}"${place}>${inside}</testcase>`;
+  const names = `name="${attribute(`${d.code} at ${d.location}`)}" classname="${attribute(file ?? title)}"`;
+  return `    <testcase ${names}>${inside}</testcase>`;
 }
 
 // XML 1.0 has no form at all for other control characters, lone surrogates and U+FFFE, U+FFFF.

@@ -87,7 +87,8 @@ describe("junit", () => {
     expect(text).toContain('<testsuites name="rejot-kafka collect" tests="4" failures="2" errors="0">');
     expect(text).toContain("50%, &lt;really&gt; &amp; &quot;so&quot;&#10;second line");
     expect(text).toContain("a\uFFFD\uFFFD&lt;b&gt;");
-    expect(text).toContain('file="my schemas/a.ts" line="12"><failure type="TRANSFORMATION_REJECTED"');
+    expect(text).toContain('classname="my schemas/a.ts"><failure type="TRANSFORMATION_REJECTED"');
+    expect(text).toContain("my schemas/a.ts:12: public schema");
   });
 
   test("has a passed test for what was checked, and one where nothing was", () => {
