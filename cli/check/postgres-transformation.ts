@@ -5,8 +5,10 @@ import {
   type AvroField,
   type AvroRecord,
   nullability,
+  shapeOf,
 } from "../../shared/contracts/avro-types.ts";
 import { compileRowEncoder } from "../../shared/contracts/row-encoder.ts";
+import { describeType } from "../../shared/contracts/text-to-avro.ts";
 import { RejotError } from "../../shared/errors/error.ts";
 import {
   type Diagnostic,
@@ -22,7 +24,7 @@ import { outputNullness } from "../../shared/postgres/sql/nullness/select.ts";
 import { placeOfOutput } from "../../shared/postgres/sql/select-shape.ts";
 import { parseTemplate, type SqlTemplate } from "../../shared/postgres/sql/template.ts";
 import type { TableInfo } from "../../shared/postgres/table-info.ts";
-import type { TypeCatalog } from "../../shared/postgres/type-catalog.ts";
+import { type PgType, type TypeCatalog, withoutDomains } from "../../shared/postgres/type-catalog.ts";
 import { loadPublishedTables } from "../../source-connector/setup/postgres-setup.ts";
 import { planTransformation, type TransformationPlan } from "../../source-connector/transformer/plan.ts";
 import { compareColumns } from "./output-columns.ts";
@@ -88,16 +90,33 @@ async function checkOutput(
   await catalog.require(columns.map((column) => column.typeOid));
   for (const { record, field } of fieldsOf(own, plan)) {
     if (!names.includes(field.name)) continue;
+    const sql = placeOfOutput(template, field.name);
     try {
       compileRowEncoder({ ...record, fields: [field] }, columns, catalog);
+      const column = columns.findLast(({ name }) => name === field.name);
+      if (column !== undefined && isText(catalog.get(column.typeOid)) && !takesText(field)) {
+        const detail = `"${field.name}": the field is ${describeType(field.type)}`;
+        const error = new RejotError("OUTPUT_COLUMN_TEXT", { detail, sql });
+        found.push({ ...diagnosticOfError(error, place(error)), severity: "warning" });
+      }
     } catch (cause) {
       if (!(cause instanceof RejotError)) throw cause;
-      const sql = placeOfOutput(template, field.name);
       const error = new RejotError(cause.code, { detail: cause.detail, hint: cause.hint, cause, sql });
       found.push(diagnosticOfError(error, place(error)));
     }
   }
   return found;
+}
+
+function isText(type: PgType): boolean {
+  return withoutDomains(type).category === "S";
+}
+
+/** Kinds of fields that text columns are commonly meant for. */
+const TEXT_KINDS = new Set(["string", "enum", "json", "null"]);
+
+function takesText({ type }: AvroField): boolean {
+  return nullability(type).branches.some((branch) => TEXT_KINDS.has(shapeOf(branch).kind));
 }
 
 async function checkNulls(

@@ -460,6 +460,14 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  OUTPUT_COLUMN_TEXT: {
+    title: "A text column fills a field that is not text",
+    cause:
+      "The column was made text, or the SELECT gives text; the first text that spells no value of the field stops the source.",
+    hint: "Cast in the SELECT (:: the type meant), or make the field z.string() in a new major version.",
+    retryable: false,
+    exitCode: 1,
+  },
   TRANSFORMATION_SCANS_TABLE: {
     title: "Every batch of a transformation reads a whole table",
     cause: "No index leads from the changed rows to the rows that the SELECT joins or looks up.",

@@ -137,6 +137,16 @@ describe("a column that may be null, and a field that may not, is a warning", ()
   });
 });
 
+test("a text column that fills a field of another type is a warning", async () => {
+  const sql = "SELECT id, label AS x FROM things WHERE id = :id";
+  const found = async (field: z.ZodType) =>
+    only(await onDatabase([publicSchema({ field: field.nullable(), sql })]), "OUTPUT_COLUMN_TEXT");
+  expect(await found(z.int())).toEqual([
+    'warning: "x": the field is nullable long (line 1, column 12 of the SQL)',
+  ]);
+  expect(await found(z.enum(["a", "b"]))).toEqual([]);
+});
+
 describe("a plan that reads a whole table for each batch", () => {
   const lookUp = (table: string, column: string): Extra => ({
     field: z.int(),
