@@ -25,7 +25,7 @@ export async function goneFromRegistry(
 ): Promise<Major[]> {
   const start = `${topicPrefix}${manifestTopicPart(manifest.slug)}.`;
   const gone: Major[] = [];
-  for (const subject of await registry.subjects()) {
+  for (const subject of await registry.subjects({ prefix: start })) {
     const match = /^(.+)\.v(\d+)-value$/.exec(subject.startsWith(start) ? subject.slice(start.length) : "");
     const [, name = "", digits = ""] = match ?? [];
     if (match === null) continue;

@@ -9,6 +9,7 @@ import {
 import type { Contract } from "../contracts/evolution/schema-change.ts";
 import { RejotError } from "../errors/error.ts";
 import { manifestTopicPart, subjects } from "../kafka/naming.ts";
+import type { SubjectFilter } from "./list-subjects.ts";
 import type { SchemaRegistry } from "./schema-registry.ts";
 
 /** A published consumer schema and where it stands. */
@@ -50,7 +51,10 @@ export async function publishedUsages(
   topics: readonly string[],
 ): Promise<UsageSubject[]> {
   const prefixes = topics.map(consumerSubjectPrefix);
-  return readUsages(registry, (subject) => prefixes.some((prefix) => subject.startsWith(prefix)));
+  const [only] = prefixes;
+  if (only === undefined) return [];
+  const filter = prefixes.length === 1 ? { prefix: only } : { contains: "-consumer." };
+  return readUsages(registry, filter, (subject) => prefixes.some((prefix) => subject.startsWith(prefix)));
 }
 
 /** Whose entries are looked through, and which of them stay. */
@@ -73,7 +77,7 @@ export async function takeBackUsages(
   { manifestSlug, topicPrefix, keep, names }: TakeBack,
 ): Promise<string[]> {
   const mark = `-consumer.${manifestTopicPart(manifestSlug)}.`;
-  const stale = await readUsages(registry, (subject) => subject.includes(mark) && !keep.has(subject));
+  const stale = await readUsages(registry, { contains: mark }, (subject) => !keep.has(subject));
   const deleted: string[] = [];
   for (const { subject, usage, topicPrefix: theirs } of stale) {
     if (usage.manifestSlug !== manifestSlug || theirs !== topicPrefix) continue;
@@ -92,10 +96,11 @@ export async function latestContract(registry: SchemaRegistry, topic: string): P
 
 async function readUsages(
   registry: SchemaRegistry,
+  filter: SubjectFilter,
   isWanted: (subject: string) => boolean,
 ): Promise<UsageSubject[]> {
   const found: UsageSubject[] = [];
-  for (const subject of (await registry.subjects()).filter(isWanted)) {
+  for (const subject of (await registry.subjects(filter)).filter(isWanted)) {
     const schema = await registry.latest(subject);
     const published = schema === undefined ? undefined : publishedUsageOf(schema);
     // The attribute is what counts: another schema may happen to be named like one of ours.
