@@ -31,7 +31,7 @@ implementations: \`schema check\`, avsc's resolver, and a real registry.
 |---|---|
 | ✓ | fine for everybody |
 | ✗ | breaks whom it says; the registry refuses it, too |
-| ✗ ¹ | breaks whom it says; the registry would let it pass (below) |
+| ✗ ¹ ² ³ | breaks whom it says; the registry would let it pass ([why it should not](#stricter-than-the-registry)) |
 
 A field that may go as far as Avro is concerned can be one that a consumer's SQL uses: \`schema check\` then names the
 consumer and the placeholder. "Stays" means that the version need not be raised.
@@ -44,21 +44,31 @@ first, whose events and consumers are still there. So a check against the latest
 
 ${chains}
 
-## ¹ Stricter than the registry
+## Stricter than the registry
 
-A registry asks whether the bytes can be read. \`schema check\` and the source also ask whether they mean the same:
-Avro's resolution ignores logical types (uuid, timestamp, decimal with precision and scale) and reads text and bytes for
-each other, and the attributes \`rejot.json\` and \`rejot.values\` are ours. A consumer's SQL would get another value, or one that
-its schema excludes, without any error. A key must even be the same bytes: they choose the partition, compaction goes by
-them, and the id of the key's schema is among them.
+A registry asks whether the bytes can be read. \`schema check\` and the source also ask whether they mean the same to the SQL
+of a consumer, which would get another value without any error.
+
+1. **Another meaning of the same bytes.** Avro's resolution ignores logical types (uuid, timestamp, decimal with its
+   precision and scale), reads text and bytes for each other, and does not know \`rejot.json\`.
+2. **Another list of values** of a text or number that is no Avro enum. It stands in \`rejot.values\`, which Avro does not know;
+   the same change of an enum is refused by every registry.
+3. **Another key.** Its bytes choose the partition and are what compaction goes by, and the id of the key's schema is among
+   them: even a key that all can read would put the same object elsewhere, beside the events it should replace.
 `;
 }
 
 function row({ change, before, after, expected }: ChangeCase): string {
   const changes = compareContracts(before, after);
   const breaking = changes.filter(({ breaks }) => breaks.length > 0);
-  const mark = breaking.length === 0 ? "✓" : expected.startsWith("stricter") ? "✗ ¹" : "✗";
+  const mark =
+    breaking.length === 0 ? "✓" : expected.startsWith("stricter") ? `✗ ${reasonOf(breaking)}` : "✗";
   return `| ${change} | ${mark} | ${reads(changes, "old-readers")} | ${reads(changes, "new-readers")} | ${bumpOf(changes)} |`;
+}
+
+function reasonOf([change]: readonly SchemaChange[]): string {
+  if (change?.kind === "key-changed") return "³";
+  return change?.kind.startsWith("enum-value") ? "²" : "¹";
 }
 
 function reads(changes: readonly SchemaChange[], reader: Broken): string {
