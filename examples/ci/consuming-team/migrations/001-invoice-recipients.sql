@@ -1,0 +1,5 @@
+CREATE TABLE invoice_recipients (
+  customer_id bigint PRIMARY KEY,
+  name text NOT NULL,
+  email text
+);
