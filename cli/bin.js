@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import module, { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const compiled = join(here, "..", "dist", "cli", "main.js");
@@ -13,6 +14,14 @@ const main = here.includes(`${join("/", "node_modules", "/")}`) || !existsSync(s
 
 /** Long enough for a signal of the terminal to reach both processes. */
 const SIGNAL_GRACE_MS = 200;
+
+/**
+ * V8's compilers work on other threads. A process that ends while such a thread waits for the garbage collector never
+ * ends: each waits for the other (nodejs/node#54918), which on a busy machine, as in CI, happens now and then. What is
+ * over within a second needs no compiler; `sync` goes on for months.
+ */
+const isShort = !["sync", "manifest:sync"].some((command) => process.argv.includes(command));
+const v8Flags = isShort ? ["--no-sparkplug", "--no-maglev", "--no-opt"] : [];
 
 /** Type stripping without a flag, registerHooks: what schema files and the sources need. */
 function isNewEnough([major = 0, minor = 0]) {
@@ -44,6 +53,7 @@ function findNode() {
 }
 
 if (isNewEnough(process.versions.node.split(".").map(Number))) {
+  for (const flag of v8Flags) setFlagsFromString(flag);
   // Half of what a short command takes is reading its own code.
   module.enableCompileCache?.();
   await import(main);
@@ -54,7 +64,7 @@ if (isNewEnough(process.versions.node.split(".").map(Number))) {
     console.error("  hint: Install Node 24, or `npm install node@24` beside rejot-kafka.");
     process.exit(1);
   }
-  const child = spawn(node, [main, ...process.argv.slice(2)], {
+  const child = spawn(node, [...v8Flags, main, ...process.argv.slice(2)], {
     stdio: ["inherit", "inherit", "inherit", "ipc"],
   });
   // A terminal signals the whole process group, a supervisor only us. The child is told of every signal, a moment

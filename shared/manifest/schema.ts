@@ -33,7 +33,7 @@ const postgresConnectionParts = z.strictObject({
     .describe("Host name, address or socket folder.")
     .meta({ examples: ["localhost", "${PGHOST}"] }),
   port: z
-    .union([z.number().int(), z.string()])
+    .union([z.number().int().min(1).max(65_535), z.string()])
     .optional()
     .describe("TCP port; a string may refer to a secret, ${PGPORT}. Default 5432."),
   user: z
@@ -160,6 +160,7 @@ const inMemory = z.strictObject({
 export const connection = z.strictObject({
   slug: z
     .string()
+    .min(1, "must not be empty")
     .describe("Unique identifier for the connection.")
     .meta({ examples: ["db", "events"] }),
   config: z
