@@ -31,6 +31,9 @@ export function compileParameter(field: AvroType, pgType: PgType, name = "parame
   };
 }
 
+const CUT_ON_PURPOSE =
+  "Give the column a type that holds the value, or cut on purpose with a second cast, as in :at::timestamptz::date.";
+
 function parameterText(type: AvroType, pg: PgType): (value: unknown) => string {
   const write = unguardedText(type, pg);
   const { kind } = shapeOf(type);
@@ -41,7 +44,7 @@ function parameterText(type: AvroType, pg: PgType): (value: unknown) => string {
     try {
       guard(text);
     } catch (error) {
-      if (error instanceof Unfit) error.shown = text;
+      if (error instanceof Unfit) Object.assign(error, { shown: text, hint: CUT_ON_PURPOSE });
       throw error;
     }
     return text;

@@ -235,3 +235,30 @@ export const REFUSALS: readonly Refusal[] = [
     instead: "`json()`",
   },
 ];
+
+/** A value of a field that a parameter of another type would change, as an example of a rule. */
+export interface ParameterRefusal {
+  readonly field: readonly [written: string, field: z.ZodType];
+  readonly sample: readonly [type: string, text: string];
+  /** The type that the consumer's SQL gives the placeholder. */
+  readonly parameter: string;
+}
+
+const TEXT = ["z.string()", z.string()] as const;
+
+/** A row each in the table of refused parameters. */
+export const PARAMETER_REFUSALS: readonly ParameterRefusal[] = [
+  { field: ["int64()", int64()], sample: ["bigint", "9007199254740993"], parameter: "double precision" },
+  { field: ["decimal(12, 9)", decimal(12, 9)], sample: ["numeric", "0.123456789"], parameter: "real" },
+  { field: ["decimal(12, 9)", decimal(12, 9)], sample: ["numeric", "0.125"], parameter: "money" },
+  { field: NUMBER, sample: ["double precision", "16777217"], parameter: "real" },
+  { field: NUMBER, sample: ["double precision", "NaN"], parameter: "jsonb" },
+  { field: INT, sample: ["integer", "-1"], parameter: "oid" },
+  { field: TIMESTAMP, sample: ["timestamptz", "2024-02-29 12:34:56+00"], parameter: "date" },
+  { field: TIMESTAMP, sample: ["timestamptz", "2024-02-29 12:34:56+00"], parameter: "time" },
+  { field: TEXT, sample: ["text", "2024-02-29 12:34:56+05:30"], parameter: "timestamp" },
+  { field: TEXT, sample: ["text", "2024-02-29 12:34:56.1234567Z"], parameter: "timestamptz" },
+  { field: TEXT, sample: ["text", "2024-02-29 12:34:56"], parameter: "date" },
+  { field: TEXT, sample: ["text", "ab"], parameter: '"char"' },
+  { field: TEXT, sample: ["text", "é".repeat(32)], parameter: "name" },
+];

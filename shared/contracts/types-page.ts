@@ -2,11 +2,18 @@ import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { RejotError } from "../errors/error.ts";
 import type { PgType } from "../postgres/type-catalog.ts";
-import { ATTRIBUTES, type AvroField, type AvroType } from "./avro-types.ts";
+import { ATTRIBUTES, type AvroField } from "./avro-types.ts";
 import { avroRecordOf } from "./json-schema-to-avro.ts";
 import { compileParameter, compileRowDecoder } from "./row-decoder.ts";
 import { compileRowEncoder } from "./row-encoder.ts";
-import { FIELD_KINDS, type FieldKind, POSTGRES_TYPES, REFUSALS, type Refusal } from "./type-table.ts";
+import {
+  FIELD_KINDS,
+  type FieldKind,
+  PARAMETER_REFUSALS,
+  POSTGRES_TYPES,
+  REFUSALS,
+  type Refusal,
+} from "./type-table.ts";
 import { outputSchemaOf } from "./zod-types.ts";
 
 const BEGIN = (name: string) => `<!-- ${name}: written by \`npm run docs\` -->`;
@@ -14,7 +21,12 @@ const END = "<!-- end -->";
 
 /** The page with its tables made anew by the functions that the connectors run; what is around them stays. */
 export function withTables(page: string): string {
-  return replaced(replaced(page, "mapping", mappingTable()), "refused values", refusalTable());
+  const tables = [
+    ["mapping", mappingTable()],
+    ["refused values", refusalTable()],
+    ["refused parameters", parameterRefusalTable()],
+  ] as const;
+  return tables.reduce((text, [name, rows]) => replaced(text, name, rows), page);
 }
 
 function replaced(page: string, name: string, table: string): string {
@@ -50,6 +62,19 @@ export function refusalTable(): string {
       refusalText(refusal),
       refusal.instead,
     ]),
+  );
+}
+
+/** A row for each example of a value that a parameter would change, with the error that it makes. */
+export function parameterRefusalTable(): string {
+  return table(
+    ["value", "field", "parameter", "error"],
+    PARAMETER_REFUSALS.map(({ field: [written, type], sample, parameter }) => {
+      const field = propertyOf(type).avro;
+      const toText = compileParameter(field.type, typeNamed(parameter));
+      const error = errorOf(() => toText(decoded(field, sample)), `${written} as ${parameter}`);
+      return [`${sample[0]} ${code(sample[1])}`, code(written), code(parameter), error];
+    }),
   );
 }
 
@@ -133,20 +158,28 @@ function typeNamed(name: string): PgType {
 }
 
 /** The sample's text as a parameter of its own type, and of jsonb. */
-function parameterTexts({ sample: [typeName, text] }: FieldKind, field: AvroField): [string, string] {
-  const type = typeNamed(typeName);
-  const bytes = encoderOf(field, type)(text);
-  const value = compileRowDecoder({ type: "record", name: "object", fields: [field] })(bytes)[field.name];
-  const written = (pgType: PgType) => code(compileParameter(field.type as AvroType, pgType)(value) ?? "NULL");
-  return [written(type), written(typeNamed("jsonb"))];
+function parameterTexts({ sample }: FieldKind, field: AvroField): [string, string] {
+  const value = decoded(field, sample);
+  const written = (pgType: PgType) => code(compileParameter(field.type, pgType)(value) ?? "NULL");
+  return [written(typeNamed(sample[0])), written(typeNamed("jsonb"))];
 }
 
-function refusalText({ type, text, field }: Refusal): string {
+/** A value as it comes out of Avro. */
+function decoded(field: AvroField, [typeName, text]: readonly [string, string]): unknown {
+  const bytes = encoderOf(field, typeNamed(typeName))(text);
+  return compileRowDecoder({ type: "record", name: "object", fields: [field] })(bytes)[field.name];
+}
+
+function refusalText({ type, text, field: [written, field] }: Refusal): string {
+  return errorOf(() => encoderOf(propertyOf(field).avro, typeNamed(type))(text), `${written} of ${text}`);
+}
+
+function errorOf(attempt: () => unknown, what: string): string {
   try {
-    encoderOf(propertyOf(field[1]).avro, typeNamed(type))(text);
+    attempt();
   } catch (error) {
     if (!(error instanceof RejotError)) throw error;
     return `${error.code}: ${error.detail.replace(/^.*': /s, "")}`;
   }
-  throw new Error(`${field[0]} takes ${text}`);
+  throw new Error(`${what} is not refused`);
 }

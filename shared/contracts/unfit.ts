@@ -7,6 +7,8 @@ export class Unfit extends Error {
   readonly path: (string | number)[] = [];
   /** The value as people know it, where that is not the value that was handed over. */
   shown: string | undefined;
+  /** What to do, where the error table's advice is another. */
+  hint: string | undefined;
 
   constructor(why: string, code: "VALUE_NULL" | "VALUE_NOT_REPRESENTABLE" = "VALUE_NOT_REPRESENTABLE") {
     super(why);
@@ -35,5 +37,6 @@ export function explainUnfit(error: unknown, record: string, field: string, valu
         ? `field "${path}" of ${record}`
         : `field "${path}" of ${record}, value '${shown}': ${known.message}`,
     context: { record, field: path },
+    ...(known.hint === undefined ? {} : { hint: known.hint }),
   });
 }

@@ -20,25 +20,20 @@ const STRING_FIELD = { name: "a", type: "string" };
 type Tree = { name: string; children: Tree[] };
 const tree: z.ZodType<Tree> = z.lazy(() => z.object({ name: z.string(), children: z.array(tree) }));
 
-/** What the docs' table has is tested there: here is what else people write. */
+/** The usual ones are in avro-schema.test.ts and in the table of docs/types.md: here is what else people write. */
 describe("every zod type that has a form maps to it", () => {
   test.each<[string, z.ZodType, unknown]>([
-    ["z.number().int()", z.number().int().positive(), "long"],
     ["z.uint32()", z.uint32(), "long"],
     ["z.uint64()", z.uint64(), "long"],
     ["z.int64()", z.int64(), "long"],
     ["z.coerce.number()", z.coerce.number(), "double"],
     ["z.coerce.bigint()", z.coerce.bigint(), "long"],
-    ["z.coerce.date()", z.coerce.date(), TIMESTAMP],
-    ["z.string().uuid()", z.string().uuid(), UUID],
     ["z.uuidv7()", z.uuidv7(), UUID],
     ["z.string().date()", z.string().date(), DATE],
     ["z.string().time()", z.string().time(), TIME],
     ["z.iso.time({ precision })", z.iso.time({ precision: 3 }), TIME],
-    ["z.string().datetime()", z.string().datetime(), TIMESTAMP],
     ["z.iso.datetime({ offset })", z.iso.datetime({ offset: true }), TIMESTAMP],
     ["z.iso.datetime({ local })", z.iso.datetime({ local: true }), "string"],
-    ["z.iso.duration()", z.iso.duration(), "string"],
     ["z.string() with checks", z.string().min(3).max(9).regex(/a/), "string"],
     ["z.ipv4(), z.ulid(), z.jwt()", z.union([z.ipv4(), z.ulid(), z.jwt()]), "string"],
     ["a TypeScript enum", z.enum({ A: "a", B: "b" }), enumOf("a", "b")],
@@ -51,7 +46,6 @@ describe("every zod type that has a form maps to it", () => {
       z.union([z.literal("a b"), z.literal("c")]),
       { type: "string", "rejot.values": ["a b", "c"] },
     ],
-    ["z.literal(1.5)", z.literal(1.5), { type: "double", "rejot.values": [1.5] }],
     ["z.literal(7n)", z.literal(7n), { type: "long", "rejot.values": [7] }],
     ["z.literal(null)", z.literal(null), "null"],
     ["z.keyof()", z.object({ a: z.string(), b: z.int() }).keyof(), enumOf("a", "b")],
@@ -71,8 +65,6 @@ describe("every zod type that has a form maps to it", () => {
     ["z.array().nonempty()", z.array(z.string()).nonempty(), { type: "array", items: "string" }],
     ["z.custom()", z.custom<string>(), JSON_OR_NULL],
     ["a recursive type", tree, JSON_OR_NULL],
-    ["z.string().brand()", z.string().brand("Id"), "string"],
-    ["z.string().readonly()", z.string().readonly(), "string"],
     ["z.number().refine()", z.number().refine((value) => value > 0), "double"],
     ["z.string().trim()", z.string().trim(), "string"],
     ["z.lazy()", z.lazy(() => z.string()), "string"],

@@ -43,7 +43,8 @@ export const OWN_TYPES = `
   CREATE TYPE opaque (INPUT = opaque_in, OUTPUT = opaque_out, LIKE = text);
 `;
 
-const MOODS = ["happy", "so so", "NULL", "", "q\"\\,'é{}"] as const;
+/** The values of the type `mood`. */
+export const MOODS = ["happy", "so so", "NULL", "", "q\"\\,'é{}"] as const;
 const moods = V.oneOf(...MOODS);
 const pairs = S.composites(V.integers(32), V.texts());
 const nested = S.composites(pairs, S.anyArrays(V.texts()), V.zoned(V.timestamps), V.doubles);
