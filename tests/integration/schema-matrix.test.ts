@@ -1,7 +1,7 @@
 import avsc from "avsc";
 import { beforeAll, describe, expect, inject, test } from "vitest";
-import type { AvroRecord } from "../../shared/contracts/avro-types.ts";
-import { compareContracts } from "../../shared/contracts/evolution/compare-contracts.ts";
+import type { AvroField, AvroRecord, AvroType } from "../../shared/contracts/avro-types.ts";
+import { compareContracts, compareValues } from "../../shared/contracts/evolution/compare-contracts.ts";
 import type { Contract, SchemaChange } from "../../shared/contracts/evolution/schema-change.ts";
 import { conflictsWith } from "../../shared/contracts/evolution/verdict.ts";
 import { createSchemaRegistry, type SchemaRegistry } from "../../shared/registry/schema-registry.ts";
@@ -70,6 +70,62 @@ describe("a change has the same verdict here, in avsc and in the registry", () =
 
     const passes = !["old", "new", "both"].includes(expected);
     expect(await registryTakes(await registered(before), after)).toBe(passes);
+  });
+});
+
+/** A record of one field, for what zod's types do not lead to. */
+const recordOf = (type: AvroType, more: object = {}): AvroRecord => ({
+  type: "record",
+  name: "thing",
+  fields: [{ name: "x", type, ...more } as AvroField],
+});
+const choice = (symbols: string[], more: object = {}): AvroType => ({
+  type: "enum",
+  name: "e",
+  symbols,
+  ...more,
+});
+const fixed = (name: string, size: number): AvroType => ({ type: "fixed", name, size });
+const inner = (name: string, more: object = {}): AvroType =>
+  ({ type: "record", name, fields: [{ name: "y", type: "long" }], ...more }) as AvroType;
+
+describe("Avro that others wrote follows the same rules", () => {
+  test.each<[string, AvroRecord, AvroRecord, Expected]>([
+    ["a promotion", recordOf("int"), recordOf("long"), "old"],
+    ["a promotion over two steps", recordOf("int"), recordOf("double"), "old"],
+    ["fixed of another size", recordOf(fixed("f", 4)), recordOf(fixed("f", 8)), "both"],
+    ["fixed of another name", recordOf(fixed("f", 4)), recordOf(fixed("g", 4)), "both"],
+    ["a record of another name", recordOf(inner("a")), recordOf(inner("b")), "both"],
+    [
+      "a record of another name with an alias",
+      recordOf(inner("a")),
+      recordOf(inner("b", { aliases: ["a"] })),
+      "old",
+    ],
+    [
+      "a field renamed with an alias",
+      recordOf("long", { default: 0 }),
+      { ...recordOf("long"), fields: [{ name: "z", type: "long", aliases: ["x"] } as AvroField] },
+      "minor",
+    ],
+    [
+      "an enum that reads what it does not know gets a value",
+      recordOf(choice(["a"], { default: "a" })),
+      recordOf(choice(["a", "b"], { default: "a" })),
+      "minor",
+    ],
+    [
+      "an enum gets a value and a default for others at once",
+      recordOf(choice(["a"])),
+      recordOf(choice(["a", "b"], { default: "a" })),
+      "old",
+    ],
+  ])("%s", async (_name, before, after, expected) => {
+    const changes = compareValues(before, after);
+    expect(verdictOf(changes)).toBe(expected);
+    const subject = randomName("matrix");
+    await registry.ensure(subject, before, { compatibility: "FULL_TRANSITIVE" });
+    expect((await registry.dryRun(subject, after)).compatible).toBe(expected === "minor");
   });
 });
 
