@@ -62,7 +62,7 @@ export async function checkTransformation(check: TransformationCheck): Promise<D
       ...(await checkOutput(check, plan, template, place)),
       ...(await checkNulls(check, plan, template, table, place)),
       ...(await checkScans(client, plan.rowImage ?? plan.table, template, place)),
-      readMode(plan, place()),
+      readMode(plan, table, place()),
     ];
   } catch (error) {
     return [diagnosticOfError(error, place(error))];
@@ -151,8 +151,21 @@ function fieldsOf(
   return record.fields.map((field) => ({ record, field }));
 }
 
-function readMode({ reads, tableReason }: TransformationPlan, place: Place): Diagnostic {
+function readMode({ reads, tableReason }: TransformationPlan, table: TableInfo, place: Place): Diagnostic {
+  const identity = `rows of ${table.name} are told apart by ${identityOf(table)}`;
   return reads === "table"
-    ? diagnostic("TRANSFORMATION_READS_TABLE", "info", place, tableReason ?? "")
-    : diagnostic("TRANSFORMATION_READS_ROW_IMAGE", "info", place, "every state of a row is seen");
+    ? diagnostic("TRANSFORMATION_READS_TABLE", "info", place, `${tableReason}; ${identity}`)
+    : diagnostic(
+        "TRANSFORMATION_READS_ROW_IMAGE",
+        "info",
+        place,
+        `every state of a row is seen; ${identity}`,
+      );
+}
+
+/** The replica identity, which is also all that a delete knows of its row. */
+function identityOf({ replicaIdentity, identityColumns }: TableInfo): string {
+  if (replicaIdentity === "f") return "all their columns (REPLICA IDENTITY FULL)";
+  const kind = replicaIdentity === "i" ? "the index of their replica identity" : "their primary key";
+  return `${kind} (${identityColumns.join(", ")})`;
 }

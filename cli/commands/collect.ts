@@ -9,6 +9,7 @@ import { consumerSchemaName, manifestPlace, publicSchemaName } from "../../share
 import { checkManifest } from "../check/check-manifest.ts";
 import { type MergedManifest, mergeSchemas } from "../collect-merge.ts";
 import { type CliContext, Exit } from "../context.ts";
+import { withExamples } from "../help.ts";
 import { addManifestOption, findManifest, manifestText, writeManifest } from "../manifest-file.ts";
 import { jsonDiagnostics } from "../report/json-report.ts";
 import type { ReportFormat } from "../report/report-format.ts";
@@ -30,7 +31,8 @@ interface CollectFlags {
 
 /** `collect`: takes the schemas that code defines into the manifest. */
 export function addCollect(parent: Command, context: CliContext): void {
-  const command = addManifestOption(parent.command("collect <files...>"))
+  const command = addManifestOption(parent.command("collect"))
+    .argument("<files...>", "schema files, folders or globs")
     .description("run schema files (or those in folders and globs) and take their schemas into the manifest")
     .option("--check", "check the schemas; with errors the exit code is 1 and nothing is written")
     .option(
@@ -43,6 +45,13 @@ export function addCollect(parent: Command, context: CliContext): void {
     .option("--print", "print the collected schemas as JSON")
     .option("--write", "write the schemas into the manifest")
     .option("--json", "print schemas, findings and what was done as one JSON document");
+  withExamples(
+    command,
+    "collect --check --print ./schemas.ts",
+    "collect --check --write src/schemas",
+    "collect --check --database postgres://ci@localhost/after_migrations --format github src",
+    "collect --check --no-database --json './src/**/*.schema.ts'",
+  );
   addFormatOption(command).action((files: string[], flags: CollectFlags) => collect(files, flags, context));
 }
 
@@ -72,7 +81,8 @@ async function collect(args: string[], flags: CollectFlags, context: CliContext)
 
 /** stdout takes one document. */
 function refuseTwoResults({ print, json, format }: CollectFlags): void {
-  const results = [print && "--print", json && "--json", format !== "text" && `--format ${format}`];
+  const report = format !== "text" && !(json && format === "json");
+  const results = [print && "--print", json && "--json", report && `--format ${format}`];
   const asked = results.filter((result) => typeof result === "string");
   if (asked.length < 2) return;
   throw new RejotError("USAGE", {
