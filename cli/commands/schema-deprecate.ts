@@ -26,7 +26,8 @@ type Told = "told" | "unchanged" | "not registered" | "not asked";
 
 /** `schema deprecate`: says that a major version will be removed, where its consumers see it. */
 export function addSchemaDeprecate(parent: Command, context: CliContext): void {
-  const command = addJsonOption(addManifestOption(parent.command("deprecate <name>")))
+  const command = addJsonOption(addManifestOption(parent.command("deprecate")))
+    .argument("<public-schema>", "name of the public schema")
     .description(
       "say in manifest and registry that a major version will be removed; its consumers are warned",
     )

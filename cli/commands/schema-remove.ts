@@ -31,7 +31,8 @@ interface Readers {
 
 /** `schema remove`: takes a major version out of the manifest, once nobody reads it. */
 export function addSchemaRemove(parent: Command, context: CliContext): void {
-  const command = addJsonOption(addSchemasOption(addManifestOption(parent.command("remove <name>"))))
+  const command = addJsonOption(addSchemasOption(addManifestOption(parent.command("remove"))))
+    .argument("<public-schema>", "name of the public schema")
     .description(
       "take a major version out of the manifest and schema files; refused while consumer groups or known consumer schemas read it",
     )

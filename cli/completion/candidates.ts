@@ -112,9 +112,8 @@ function optionNames({ command, options }: CommandLine): Completion {
   return { candidates, files: false };
 }
 
-/** Options whose values are gathered by a function of their own may come again. */
 function isRepeatable(option: Option): boolean {
-  return option.variadic || (option.parseArg !== undefined && option.argChoices === undefined);
+  return option.variadic || option.description.includes("repeatable");
 }
 
 async function optionValues(option: Option, line: CommandLine, valuesOf: ValuesOf): Promise<Completion> {
