@@ -177,6 +177,7 @@ const integerKinds: TypeCase[] = [
 
 const numberKinds: TypeCase[] = [
   { type: "numeric", field: int64(), literals: V.integers(64) },
+  { type: "numeric", field: z.number(), literals: V.doubleNumerics },
   { type: "numeric(12,2)", field: decimal(12, 2), literals: V.decimals(12, 2) },
   { type: "numeric(38,10)", field: decimal(38, 10), literals: V.decimals(38, 10) },
   { type: "numeric(1000,500)", field: decimal(1000, 500), literals: V.decimals(1000, 500) },
