@@ -1,5 +1,8 @@
 import type { Command } from "commander";
+import { consumerName } from "../../shared/contracts/consumers/consumer-usage.ts";
 import type { Conflict } from "../../shared/contracts/evolution/verdict.ts";
+import { checkConsumers } from "../consumers/check-consumers.ts";
+import { type Breakage, describeUse } from "../consumers/whom-it-breaks.ts";
 import { type CliContext, Exit } from "../context.ts";
 import { withExamples } from "../help.ts";
 import { findManifest } from "../manifest-file.ts";
@@ -24,9 +27,12 @@ export function addSchemaDiff(parent: Command, context: CliContext): void {
         ...opened.histories.flatMap((h) => h.diagnostics),
       ];
       for (const each of found) context.warn(formatDiagnostic(each));
+      const consumers = await checkConsumers({ ...opened, compared: judgements, env: context.env });
       const entries: SchemaDifference[] = [];
       for (const judgement of judgements) {
-        entries.push({ judgement, differences: await differencesTo(judgement.own, opened.histories) });
+        const differences = await differencesTo(judgement.own, opened.histories);
+        const { broken = [] } = consumers.breakages.get(judgement.own) ?? {};
+        entries.push({ judgement, differences, broken });
       }
       const report = jsonDiagnostics(found, { root: repositoryRoot() });
       const value = { schemas: entries.map(jsonOf), ...report };
@@ -44,6 +50,8 @@ export function addSchemaDiff(parent: Command, context: CliContext): void {
 interface SchemaDifference {
   readonly judgement: Judgement;
   readonly differences: readonly Difference[];
+  /** Consumer schemas that use what changed. */
+  readonly broken: Breakage["broken"];
 }
 
 /** The version that the changes need: "2.0", "1.3", or null when the declared one will do. */
@@ -52,7 +60,7 @@ function needed({ own, conflicts, minor, nextMajor }: Judgement): string | null 
   return minor === undefined ? null : `${own.resolved.schema.version.major}.${minor.minor}`;
 }
 
-function jsonOf({ judgement, differences }: SchemaDifference): object {
+function jsonOf({ judgement, differences, broken }: SchemaDifference): object {
   const { own, conflicts } = judgement;
   const { manifestSlug, schema } = own.resolved;
   return {
@@ -62,10 +70,20 @@ function jsonOf({ judgement, differences }: SchemaDifference): object {
     needs: needed(judgement),
     differences: differences.map(({ since, changes }) => ({ since: since.origin, changes })),
     conflicts: conflicts.map(({ change, origins }) => ({ ...change, against: origins })),
+    breaks: broken.map(({ consumer: { usage }, use: { use, message } }) => ({
+      manifest: usage.manifestSlug,
+      consumerSchema: usage.name,
+      group: usage.group,
+      statement: use.statement,
+      placeholder: use.placeholder,
+      field: use.field,
+      sql: use.at,
+      message,
+    })),
   };
 }
 
-function textOf({ judgement, differences }: SchemaDifference): string {
+function textOf({ judgement, differences, broken }: SchemaDifference): string {
   const lines: string[] = [versionName(judgement.own)];
   if (differences.length === 0) lines.push("  new: there is no earlier version of this major");
   for (const { since, changes } of differences) {
@@ -76,6 +94,9 @@ function textOf({ judgement, differences }: SchemaDifference): string {
   }
   const older = judgement.conflicts.filter(({ origins }) => !isShown(origins, differences));
   if (older.length > 0) lines.push("  with older versions:", indented(table(older.map(conflictRow))));
+  for (const { consumer, use } of broken) {
+    lines.push(`  breaks ${consumerName(consumer.usage)}: ${describeUse(use.use)} (${use.message})`);
+  }
   const version = needed(judgement);
   if (version !== null) lines.push(`  needs version ${version}`);
   return lines.join("\n");

@@ -12,7 +12,7 @@ import { readersOf } from "./event-store.ts";
 import { type GoneMajor, goneFromRegistry, majorOfManifest, reportGone, tryReaders } from "./gone-majors.ts";
 import { KnownConsumers } from "./known-consumers.ts";
 import { checkOwnConsumers, ownConsumers } from "./own-consumers.ts";
-import { type Compared, whomItBreaks } from "./whom-it-breaks.ts";
+import { type Breakage, breakageDiagnostics, type Compared, whomItBreaks } from "./whom-it-breaks.ts";
 
 /** What a check of public schemas has looked at. */
 export interface ConsumersToCheck {
@@ -25,14 +25,20 @@ export interface ConsumersToCheck {
   readonly env: Environment;
 }
 
+/** What was found. */
+export interface CheckedConsumers {
+  readonly diagnostics: readonly Diagnostic[];
+  /** How many consumer schemas are known, and from where. */
+  readonly summary: string;
+  readonly breakages: ReadonlyMap<OwnSchema, Breakage>;
+}
+
 /**
  * The consumers' side of a check: whom changes break, who still reads what is gone, and what the registry says
  * against the manifests' own consumer schemas. The registry and Kafka are asked only where the check is against the
  * registry. Throws REGISTRY_*.
  */
-export async function checkConsumers(
-  options: ConsumersToCheck,
-): Promise<{ diagnostics: Diagnostic[]; summary: string }> {
+export async function checkConsumers(options: ConsumersToCheck): Promise<CheckedConsumers> {
   const { manifestFile, manifests, schemas, compared, histories, env } = options;
   const { target, others, diagnostics: surroundings } = await loadSurroundings(manifestFile);
   const workspace = [target, ...others];
@@ -47,7 +53,12 @@ export async function checkConsumers(
   ];
   const known = await KnownConsumers.open(workspace, topics);
   const diagnostics = [...surroundings];
-  for (const each of compared) diagnostics.push(...(await whomItBreaks(each, known)));
+  const breakages = new Map<OwnSchema, Breakage>();
+  for (const each of compared) {
+    const breakage = await whomItBreaks(each, known);
+    breakages.set(each.own, breakage);
+    diagnostics.push(...breakageDiagnostics(breakage, each.own));
+  }
   diagnostics.push(...(await whoReadsWhatIsGone(gone, known, asksRegistry, env)));
   if (asksRegistry) {
     const { publicSchemas } = await checkWorkspace(workspace);
@@ -56,7 +67,7 @@ export async function checkConsumers(
   const { counts } = known;
   const outside = asksRegistry ? `${counts.registry} outside, by the registry` : "the registry was not asked";
   const summary = `${plural(counts.workspace, "consumer schema")} in the workspace, ${outside}`;
-  return { diagnostics, summary };
+  return { diagnostics, summary, breakages };
 }
 
 async function goneMajors(

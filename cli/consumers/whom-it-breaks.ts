@@ -14,31 +14,43 @@ export interface Compared {
   readonly earlier: readonly EarlierVersion[];
 }
 
+/** Whom changes since earlier versions break. */
+export interface Breakage {
+  readonly broken: readonly { readonly consumer: KnownConsumer; readonly use: BrokenUse }[];
+  /** Changed fields that no known consumer uses. */
+  readonly unused: readonly string[];
+}
+
 /**
- * Names each consumer schema that a change since any of the earlier versions breaks, with the placeholder in its SQL;
- * and each changed field that no known consumer uses. Field by field, whether Avro allows the change or not.
+ * Finds each placeholder of a consumer schema that a change since any of the earlier versions breaks, and each changed
+ * field that no known consumer uses. Field by field, whether Avro allows the change or not.
  */
-export async function whomItBreaks(compared: Compared, known: KnownConsumers): Promise<Diagnostic[]> {
+export async function whomItBreaks(compared: Compared, known: KnownConsumers): Promise<Breakage> {
   const { own, earlier } = compared;
-  if (earlier.every((version) => changesSince(version, own.contract).length === 0)) return [];
-  const changed = changedFields(compared);
-  const found = new Map<string, Diagnostic>();
-  const used = new Set<string>();
+  if (earlier.every((version) => changesSince(version, own.contract).length === 0))
+    return { broken: [], unused: [] };
+  const found = new Map<string, Breakage["broken"][number]>();
   for (const before of contractsBefore(compared)) {
     for (const consumer of await known.of(majorOf(own), before)) {
-      for (const broken of brokenUses(consumer.usage, own.contract)) {
-        const each = brokenDiagnostic(consumer, broken);
-        found.set(JSON.stringify([each.location, each.message]), each);
-        if (broken.use.field !== undefined) used.add(broken.use.field);
+      for (const use of brokenUses(consumer.usage, own.contract)) {
+        const { manifestSlug, name } = consumer.usage;
+        found.set(JSON.stringify([manifestSlug, name, use.use, use.message]), { consumer, use });
       }
     }
   }
+  const broken = [...found.values()];
+  const used = new Set(broken.map(({ use }) => use.use.field));
+  return { broken, unused: [...changedFields(compared)].filter((field) => !used.has(field)) };
+}
+
+/** The same as a check reports it. */
+export function breakageDiagnostics({ broken, unused }: Breakage, own: OwnSchema): Diagnostic[] {
+  const found = broken.map(({ consumer, use }) => brokenDiagnostic(consumer, use));
+  if (unused.length === 0) return found;
   const place = publicSchemaPlace(own.loaded, own.resolved.schema);
-  const unused = [...changed].filter((field) => !used.has(field)).map((field) => `"${field}"`);
-  const name = majorName(majorOf(own));
-  if (unused.length === 0) return [...found.values()];
-  const nobody = diagnostic("CONSUMER_NONE_KNOWN", "info", place, `${unused.join(", ")} of ${name}`);
-  return [...found.values(), nobody];
+  const fields = unused.map((field) => `"${field}"`).join(", ");
+  const detail = `${fields} of ${majorName(majorOf(own))}`;
+  return [...found, diagnostic("CONSUMER_NONE_KNOWN", "info", place, detail)];
 }
 
 /** The major version that a public schema of a manifest is. */
@@ -62,16 +74,19 @@ function contractsBefore({ own, earlier }: Compared): Contract[] {
   return earlier.map(({ contract }) => ({ ...own.contract, ...contract }));
 }
 
+/** A use in words: `:email in sql, line 2, column 8`. */
+export function describeUse({ statement, placeholder, at }: BrokenUse["use"]): string {
+  return `${placeholder} in ${statement}, line ${at.line}, column ${at.column}`;
+}
+
 function brokenDiagnostic(
   { usage, place }: KnownConsumer,
   { use, message, severity }: BrokenUse,
 ): Diagnostic {
-  const { statement, placeholder, at } = use;
-  const where = `${placeholder} in ${statement}, line ${at.line}, column ${at.column}`;
   const who = `${consumerName(usage)} (group ${usage.group}) reads ${majorName(usage.reads)}`;
   return {
-    ...diagnostic("CONSUMER_BROKEN", severity, place(use), `${message}: ${who}, ${where}`),
+    ...diagnostic("CONSUMER_BROKEN", severity, place(use), `${message}: ${who}, ${describeUse(use)}`),
     manifest: usage.manifestSlug,
-    sql: at,
+    sql: use.at,
   };
 }

@@ -40,6 +40,10 @@ describe("across a workspace", () => {
         sql: { line: 2, column: 23, text: "VALUES (:id, ':note', :phone)" },
       },
     ]);
+    const diff = await accounts.run("schema", "diff");
+    expect(diff.stdout).toContain(
+      `breaks ${shop.slug}/customer: :phone in sql, line 2, column 23 ("phone" was removed)`,
+    );
     const text = await accounts.run("schema", "check");
     expect(text.stderr).toContain("    VALUES (:id, ':note', :phone)\n                          ^");
   });
