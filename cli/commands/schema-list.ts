@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { type Deprecation, describeDeprecation } from "../../shared/contracts/deprecation.ts";
 import { subjects } from "../../shared/kafka/naming.ts";
+import { type ListedRead, listReads } from "../consumers/listed-reads.ts";
 import type { CliContext } from "../context.ts";
 import { withExamples } from "../help.ts";
 import { addManifestOption, findManifest } from "../manifest-file.ts";
@@ -41,14 +42,24 @@ interface ListedSchema {
 /** `schema list`: the public schemas with their versions, here and in the registry. */
 export function addSchemaList(parent: Command, context: CliContext): void {
   const command = addJsonOption(addManifestOption(parent.command("list")))
-    .description("list the public schemas: versions, topics, what the registry has of them")
+    .description("list the public schemas, what the registry has of them, and what consumer schemas read")
     .option("--offline", "do not ask the registry")
     .action(async (flags: ListFlags) => {
-      const { schemas } = await ownSchemas(await loadSchemaManifests(await findManifest(flags.manifest)));
+      const file = await findManifest(flags.manifest);
+      const manifests = await loadSchemaManifests(file);
+      const { schemas } = await ownSchemas(manifests);
       const listed: ListedSchema[] = [];
       for (const own of schemas) listed.push(await listOne(own, flags.offline === true, context));
-      const text = () => (listed.length === 0 ? "no public schemas" : table(listed.map(rowOf)));
-      printResult(context, flags, { schemas: listed }, text);
+      // What others publish, only the registry knows.
+      const reads = flags.offline === true ? [] : await listReads(file, manifests, context.env);
+      const text = () =>
+        [
+          listed.length === 0 ? "no public schemas" : table(listed.map(rowOf)),
+          ...(reads.length === 0
+            ? []
+            : [`${plural(reads.length, "consumer schema")}:`, table(reads.map(readRow))]),
+        ].join("\n");
+      printResult(context, flags, { schemas: listed, consumers: reads }, text);
     });
   withExamples(command, "schema list", "schema list --offline --json");
 }
@@ -89,6 +100,15 @@ function rowOf({ schema, version, topic, key, deprecated, registry }: ListedSche
     ...(registry === null
       ? []
       : [registered(registry.value), `ids ${registry.key.id ?? "-"}, ${registry.value.id ?? "-"}`]),
+    deprecated === null ? "" : `deprecated${describeDeprecation(deprecated)}`,
+  ];
+}
+
+function readRow({ consumerSchema, reads, registered: isRegistered, deprecated }: ListedRead): string[] {
+  return [
+    consumerSchema,
+    `reads ${reads.manifest}/${reads.schema} v${reads.majorVersion}`,
+    isRegistered ? "registered" : "not registered",
     deprecated === null ? "" : `deprecated${describeDeprecation(deprecated)}`,
   ];
 }

@@ -62,6 +62,11 @@ describe("deprecating a major version", () => {
     expect(byRegistry.stderr).toContain("warning SCHEMA_DEPRECATED: ");
     expect(byRegistry.stderr).toContain(warning);
     expect(byRegistry.exitCode).toBe(0);
+    expect((await shop.run("schema", "list")).stdout).toMatch(
+      new RegExp(
+        `customer +reads ${accounts.slug}/account v1 +registered +deprecated since 2026-11-01: Read v2`,
+      ),
+    );
     await shop.define({
       consumerSchemas: [accountConsumer(accounts.slug, "SELECT :email")],
       workspaces: [accounts.file],
