@@ -8,6 +8,7 @@ import type { FilePlace } from "../shared/manifest/definition-places.ts";
 import { type Diagnostic, diagnostic, diagnosticOfError, placeIn } from "../shared/manifest/diagnostic.ts";
 import { displayPath } from "../shared/manifest/load.ts";
 import { installSchemaModuleHooks, type LoadedFiles, originalPlace } from "./schema-module-hooks.ts";
+import { runModules } from "./schema-module-run.ts";
 
 /** What arguments stand for. */
 export interface SchemaFiles {
@@ -76,28 +77,30 @@ function createsSchemas(file: string): boolean {
   );
 }
 
-/** Runs the files as modules and takes the schemas they create. A file that fails is a diagnostic; the rest goes on. */
-export async function runSchemaFiles({ files, named }: SchemaFiles): Promise<CollectedSchemas> {
+/**
+ * Runs the files as modules and takes the schemas they create. A file that fails is a diagnostic; the rest goes on.
+ * `onExit` hears of a file that ends the process.
+ */
+export async function runSchemaFiles(
+  { files, named }: SchemaFiles,
+  onExit: (diagnostic: Diagnostic) => void,
+): Promise<CollectedSchemas> {
   const before = createdSchemas().length;
   const loaded = installSchemaModuleHooks();
-  const diagnostics: Diagnostic[] = [];
-  const failed = new Set<string>();
-  for (const file of files) {
-    try {
-      if (!EXTENSIONS.includes(extname(file))) throw notAModule(file);
-      await import(pathToFileURL(file).href);
-    } catch (error) {
-      failed.add(file);
-      diagnostics.push(failure(file, error));
-    }
-  }
+  const modules = files.filter((file) => EXTENSIONS.includes(extname(file)));
+  const others = files.filter((file) => !modules.includes(file));
+  const failures = [
+    ...others.map((file) => ({ file, error: notAModule(file) })),
+    ...(await runModules(modules, ({ file, error }) => onExit(failure(file, error, loaded)))),
+  ];
+  const diagnostics = failures.map(({ file, error }) => failure(file, error, loaded));
   const schemas = createdSchemas().slice(before);
   const creators = new Set(schemas.flatMap((created) => definitionOf(created).map((place) => place.file)));
+  const failed = new Set(failures.map(({ file }) => file));
   for (const file of [...named].sort()) {
     if (failed.has(file) || reaches(file, creators, loaded)) continue;
-    diagnostics.push(
-      diagnostic("NO_SCHEMAS_FOUND", "warning", placeIn({ file }, "schema file"), "none here"),
-    );
+    const place = placeIn({ file }, "schema file");
+    diagnostics.push(diagnostic("NO_SCHEMAS_FOUND", "warning", place, "none here"));
   }
   return { schemas, files: new Set([...files, ...loaded.files]), diagnostics };
 }
@@ -121,25 +124,27 @@ function notAModule(file: string): RejotError {
   });
 }
 
-function failure(file: string, error: unknown): Diagnostic {
-  const place = placeIn(placeInStack(file, error) ?? { file }, "schema file");
+function failure(file: string, error: unknown, { files }: LoadedFiles): Diagnostic {
+  const place = placeIn(placeInStack(files, error) ?? { file }, "schema file");
   if (error instanceof RejotError) return diagnosticOfError(error, place);
   const message = error instanceof Error ? error.message : String(error);
   return diagnostic("SCHEMA_FILE_FAILED", "error", place, message.replaceAll(/file:\/\/(\S+)/g, "$1"));
 }
 
-/** Where the error's stack passes through the file. */
-function placeInStack(file: string, error: unknown): FilePlace | undefined {
+/** Where the error's stack first passes through one of the files. */
+function placeInStack(files: ReadonlySet<string>, error: unknown): FilePlace | undefined {
   const stack = error instanceof Error ? (error.stack ?? "") : "";
-  for (const name of [pathToFileURL(file).href, file]) {
-    const at = stack.indexOf(`${name}:`);
-    const match = at < 0 ? null : /^(\d+)(?::(\d+))?/.exec(stack.slice(at + name.length + 1));
-    if (match === null) continue;
-    const line = Number(match[1]);
-    if (match[2] === undefined) return { file, line };
-    return originalPlace({ file, line, column: Number(match[2]) });
-  }
-  return undefined;
+  const found = [...files].flatMap((file) =>
+    [pathToFileURL(file).href, file].flatMap((name) => {
+      const index = stack.indexOf(`${name}:`);
+      const match = index < 0 ? null : /^(\d+)(?::(\d+))?/.exec(stack.slice(index + name.length + 1));
+      return match === null ? [] : [{ file, index, line: Number(match[1]), column: Number(match[2]) }];
+    }),
+  );
+  const first = found.toSorted((a, b) => a.index - b.index)[0];
+  if (first === undefined) return undefined;
+  const { file, line, column } = first;
+  return Number.isNaN(column) ? { file, line } : originalPlace({ file, line, column });
 }
 
 /**

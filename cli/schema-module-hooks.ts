@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import module from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import vm from "node:vm";
 import { moduleUrl } from "./package-files.ts";
 
 /** Names under which schema files may know our functions: ours, and ReJot's, so that its files run unchanged. */
@@ -105,9 +106,20 @@ function siblingOf(specifier: string, parentUrl: string): string | undefined {
 
 function loadTypeScript(url: string, format: string | null | undefined): module.LoadFnOutput {
   const file = fileURLToPath(url);
-  const source = readFileSync(file, "utf8");
-  const isModule = format == null ? /^\s*(import|export)\b/m.test(source) : format.startsWith("module");
-  return { format: isModule ? "module" : "commonjs", source: strip(source, file), shortCircuit: true };
+  const source = strip(readFileSync(file, "utf8"), file);
+  // In a package of "type": "commonjs", which npm init makes, TypeScript is written with import and export all the same.
+  const isModule = format?.startsWith("module") || (!file.endsWith(".cts") && !isCommonJs(source));
+  return { format: isModule ? "module" : "commonjs", source, shortCircuit: true };
+}
+
+/** As Node finds it out where no package.json says it: what does not compile as CommonJS is a module. */
+function isCommonJs(source: string): boolean {
+  try {
+    vm.compileFunction(source, ["exports", "require", "module", "__filename", "__dirname"]);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function strip(source: string, file: string): string {
@@ -115,7 +127,8 @@ function strip(source: string, file: string): string {
     return module.stripTypeScriptTypes(source);
   } catch (error) {
     // Enums and the like have to be rewritten, which moves lines: only where there is no other way.
-    if ((error as NodeJS.ErrnoException).code !== "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX") throw error;
+    if ((error as NodeJS.ErrnoException).code !== "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX")
+      throw inFile(error, file);
     const code = module.stripTypeScriptTypes(source, { mode: "transform", sourceMap: true });
     const map = /\/\/# sourceMappingURL=data:application\/json;base64,([A-Za-z0-9+/=]+)\s*$/.exec(code)?.[1];
     if (map !== undefined) {
@@ -123,4 +136,10 @@ function strip(source: string, file: string): string {
     }
     return code;
   }
+}
+
+/** The stack of a syntax error begins with `:3`, of a file that the parser was not told. */
+function inFile(error: unknown, file: string): unknown {
+  if (error instanceof Error && error.stack?.startsWith(":")) error.stack = file + error.stack;
+  return error;
 }

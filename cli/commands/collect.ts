@@ -14,7 +14,7 @@ import { addManifestOption, findManifest, manifestText, writeManifest } from "..
 import { jsonDiagnostics } from "../report/json-report.ts";
 import type { ReportFormat } from "../report/report-format.ts";
 import { addFormatOption, reportDiagnostics, repositoryRoot } from "../report/report-option.ts";
-import { bySeverity, plural, summarize } from "../report.ts";
+import { bySeverity, formatDiagnostic, plural, summarize } from "../report.ts";
 import { type CollectedSchemas, expandFiles, runSchemaFiles, type SchemaFiles } from "../schema-files.ts";
 import { loadSurroundings, type Surroundings } from "../workspace-file.ts";
 
@@ -59,7 +59,7 @@ async function collect(args: string[], flags: CollectFlags, context: CliContext)
   refuseTwoResults(flags);
   const around = await loadSurroundings(await findManifest(flags.manifest));
   const files = await expandFiles(args);
-  const collected = await runSchemaFiles(files);
+  const collected = await runSchemaFiles(files, (d) => context.warn(formatDiagnostic(d)));
   const merged = merge(around.target, collected, files);
   const problems = await findProblems(args, flags, context, around, collected, files, merged);
   const failed = problems.some((d) => d.severity === "error");

@@ -108,10 +108,13 @@ test("files that fail are all named with their lines; a named file without schem
     "syntax.ts": "const = 1;",
     "data.txt": "text",
     "empty.ts": "export const a = 1;",
+    "imports.ts": 'import "./deep/throws.mjs";',
+    "deep/throws.mjs": '\nthrow new Error("deep trouble");',
+    "later.ts": 'Promise.reject(new Error("nobody waits")); export {};',
   });
   const before = await at.manifest();
-  const names = ["good.ts", "throws.ts", "enum-throws.ts", "syntax.ts", "data.txt", "empty.ts", "nowhere"];
-  const result = await at.collect(["--write", "--format", "json", ...names]);
+  const names = "good throws enum-throws syntax empty imports later".split(" ").map((name) => `${name}.ts`);
+  const result = await at.collect(["--write", "--format", "json", "data.txt", "nowhere", ...names]);
   expect(result.exitCode).toBe(1);
   const found = (JSON.parse(result.stdout) as { diagnostics: { location: string; message: string }[] })
     .diagnostics;
@@ -119,7 +122,9 @@ test("files that fail are all named with their lines; a named file without schem
     'nowhere: argument nothing is at "nowhere"',
     "data.txt: schema file data.txt is not a TypeScript or JavaScript file",
     "enum-throws.ts:4: schema file no luck either 0",
-    expect.stringMatching(/^syntax\.ts(:1)?: schema file /),
+    "deep/throws.mjs:2: schema file deep trouble",
+    "later.ts:1: schema file nobody waits",
+    expect.stringMatching(/^syntax\.ts:1: schema file Unexpected token/),
     "throws.ts:4: schema file no luck",
     "empty.ts: schema file none here",
   ]);
@@ -127,6 +132,19 @@ test("files that fail are all named with their lines; a named file without schem
 
   const rest = await at.collect(["--write", "good.ts", "empty.ts"]);
   expect(rest).toMatchObject({ exitCode: 0, stderr: expect.stringContaining("warning NO_SCHEMAS_FOUND") });
+});
+
+test("a file that ends the process ends in exit code 1, and with its name", async () => {
+  await using at = await collectProject({
+    "a.ts": `${IMPORTS}${create("a")};`,
+    "exit.ts": "process.exit(0);",
+  });
+  const before = await at.manifest();
+  expect(await at.collect(["--write", "a.ts", "exit.ts"])).toMatchObject({
+    exitCode: 1,
+    stderr: expect.stringMatching(/SCHEMA_FILE_FAILED: .*exit\.ts ended the process\n {2}at: exit\.ts:1/),
+  });
+  expect(await at.manifest()).toBe(before);
 });
 
 test("two files that create one schema are an error that names the second", async () => {
