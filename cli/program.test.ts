@@ -8,8 +8,7 @@ import { buildProgram, runCli } from "./program.ts";
 
 const SILENT: CliContext = { env: {}, print: () => {}, warn: () => {} };
 const PROGRAM = buildProgram(SILENT);
-const ALL = withInner(PROGRAM, "");
-const COMMANDS = ALL.filter(({ path }) => !/^ (schema|collect)/.test(path));
+const COMMANDS = withInner(PROGRAM, "");
 
 /** Prints no result but a script, so JSON would say nothing more. */
 const WITHOUT_JSON = ["completion"];
@@ -43,7 +42,7 @@ describe.each(COMMANDS)("rejot-kafka$path", ({ path, command }) => {
 });
 
 test("there are commands, and those of ReJot among them", () => {
-  expect(ALL.map(({ path }) => path)).toEqual(
+  expect(COMMANDS.map(({ path }) => path)).toEqual(
     expect.arrayContaining([
       " collect",
       ...["init", "info", "sync"].map((name) => ` manifest ${name}`),
