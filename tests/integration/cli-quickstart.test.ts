@@ -51,7 +51,11 @@ test("ReJot's quickstart, typed line by line", async () => {
   await using sink = await createDatabase({
     sql: "CREATE TABLE target_table (id text PRIMARY KEY, api_key text)",
   });
-  await using folder = await writeFiles({ "schemas.ts": schemas(slug) });
+  await using folder = await writeFiles({
+    // As npm init writes it.
+    "package.json": { name: "quickstart", version: "1.0.0", type: "commonjs" },
+    "schemas.ts": schemas(slug),
+  });
   const type = async (line: string) => {
     const result = await runToEnd("cli/bin.js", line.split(" "), { cwd: folder.directory });
     expect(result.exitCode, `rejot-kafka ${line}\n${result.stderr}`).toBe(0);
