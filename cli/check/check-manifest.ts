@@ -3,7 +3,7 @@ import type { LoadedManifest } from "../../shared/manifest/load.ts";
 import type { Environment } from "../../shared/manifest/secrets.ts";
 import { checkWorkspace, type ResolvedPublicSchema } from "../../shared/manifest/workspace.ts";
 import { withoutDatabase } from "./depth.ts";
-import { checkStatements, type StatementFindings } from "./static-check.ts";
+import { checkReaders, checkStatements, type StatementFindings } from "./static-check.ts";
 
 /** Where statements are prepared. */
 export interface CheckOptions {
@@ -26,6 +26,7 @@ export async function checkManifest(
   options: CheckOptions,
 ): Promise<Diagnostic[]> {
   const { diagnostics, publicSchemas } = await checkWorkspace([target, ...others]);
+  diagnostics.push(...(await checkReaders(target, others, publicSchemas)));
   // What this manifest breaks elsewhere is its business; what others could do better is not.
   const isOurs = (d: Diagnostic) => d.severity === "error" || d.manifest === target.manifest.slug;
   const statements = await checkStatements(target, publicSchemas);

@@ -58,6 +58,23 @@ export async function checkStatements(
   return { diagnostics, broken };
 }
 
+/** What is wrong with the statements by which other manifests of the workspace consume the target's public schemas. */
+export async function checkReaders(
+  target: LoadedManifest,
+  others: readonly LoadedManifest[],
+  publicSchemas: readonly ResolvedPublicSchema[],
+): Promise<Diagnostic[]> {
+  const diagnostics: Diagnostic[] = [];
+  for (const other of others) {
+    for (const consumer of other.manifest.consumerSchemas ?? []) {
+      if (consumer.sourceManifestSlug !== target.manifest.slug) continue;
+      const found = await checkConsumer(other, consumer, sourceOf(consumer, publicSchemas));
+      diagnostics.push(...found.map((d) => ({ ...d, manifest: other.manifest.slug })));
+    }
+  }
+  return diagnostics;
+}
+
 function isError({ severity }: Diagnostic): boolean {
   return severity === "error";
 }

@@ -313,6 +313,25 @@ describe("the workspace around a manifest", () => {
     expect(errors(found)).toContainEqual(expect.stringMatching(/^PUBLIC_SCHEMA_NOT_FOUND: .*"thing"/));
   });
 
+  test("a field that a consumer of the workspace uses is missed there, by name", async () => {
+    const uses = copy("INSERT INTO copies VALUES (:id, :removed)");
+    await using folder = await writeFiles({
+      "rejot-workspace.json": { slug: "all", manifestVersion: 0, workspaces: ["./*.json"] },
+      "team.json": { slug: "team", manifestVersion: 0, publicSchemas: [thing(keyed)] },
+      "reader.json": { ...reader, consumerSchemas: [uses] },
+    });
+    const { target, others } = await loadSurroundings(folder.path("team.json"));
+    const found = await checkManifest(target, others, { env: {}, databases: false });
+    expect(found).toContainEqual(
+      expect.objectContaining({
+        code: "SQL_PLACEHOLDER_UNKNOWN",
+        file: folder.path("reader.json"),
+        location: expect.stringMatching(/reader\.json:\d+: consumer schema "copy", sql$/),
+        message: expect.stringContaining(":removed; there is :id, :label"),
+      }),
+    );
+  });
+
   test("does not keep a manifest from being checked when it cannot be read", async () => {
     await using folder = await writeFiles({
       "rejot-workspace.json": { slug: "all", manifestVersion: 0, workspaces: ["./*.json"] },
