@@ -72,7 +72,7 @@ describe("a manifest that cannot work is refused at the start", () => {
     [
       "two statements",
       "SQL_NOT_ONE_STATEMENT",
-      /2 statements/,
+      /there are 2/,
       transformationsOf("accounts", `${SELECT}; SELECT 1`),
     ],
     [
