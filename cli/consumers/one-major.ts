@@ -16,7 +16,7 @@ export interface NamedMajor {
   readonly own: OwnSchema | undefined;
 }
 
-/** Finds a major version in a manifest's file. Throws PUBLIC_SCHEMA_NOT_FOUND naming those there are. */
+/** Finds a major version in a manifest's file. Throws SCHEMA_NOT_IN_MANIFEST naming those there are. */
 export async function findMajor(file: string, name: string, major: number): Promise<NamedMajor> {
   const loaded = (await loadManifests([file]))[0] as LoadedManifest;
   const schemas = loaded.manifest.publicSchemas ?? [];
@@ -24,7 +24,7 @@ export async function findMajor(file: string, name: string, major: number): Prom
   if (schema === undefined) {
     const names = schemas.map((each) => `"${each.name}" v${each.version.major}`).join(", ") || "none";
     const detail = `"${name}" v${major} in "${loaded.manifest.slug}"; there is ${names}`;
-    throw new RejotError("PUBLIC_SCHEMA_NOT_FOUND", { detail });
+    throw new RejotError("SCHEMA_NOT_IN_MANIFEST", { detail });
   }
   const own = (await ownSchemas([loaded])).schemas.find(({ resolved }) => resolved.schema === schema);
   return { loaded, schema, own };

@@ -826,6 +826,13 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  SCHEMA_NOT_IN_MANIFEST: {
+    title: "The manifest has no such public schema",
+    cause: "A misspelt name, another major version, or another team's manifest.",
+    hint: "Use a name and major version of those listed, or name the manifest with --manifest.",
+    retryable: false,
+    exitCode: 1,
+  },
   SCHEMA_STILL_READ: {
     title: "A public schema cannot be removed while it is read",
     cause: "Consumer groups still read its topic, or consumer schemas in the registry still use it.",

@@ -84,7 +84,7 @@ describe("deprecating a major version", () => {
     const deprecate = (...args: string[]) => accounts.run("schema", "deprecate", ...args);
     expect(await deprecate("acount", "--major", "1")).toMatchObject({
       exitCode: 1,
-      stderr: expect.stringMatching(/PUBLIC_SCHEMA_NOT_FOUND: .*there is "account" v1/),
+      stderr: expect.stringMatching(/SCHEMA_NOT_IN_MANIFEST: .*there is "account" v1/),
     });
     expect((await deprecate("account", "--major", "one")).exitCode).toBe(2);
     expect((await deprecate("account")).exitCode).toBe(2);
