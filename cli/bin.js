@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 // Plain JavaScript that runs on any Node from 20 on, and goes on with one that can do the rest.
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import module, { createRequire } from "node:module";
+import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
@@ -41,15 +42,40 @@ function findNode() {
     const { version } = JSON.parse(readFileSync(packageFile, "utf8"));
     if (isNewEnough(version.split(".").map(Number)) && existsSync(node)) return node;
   } catch {
-    // Not installed: npx has to help.
+    // Not installed: npx has to help, or has helped before.
   }
+  const known = remembered();
+  if (known !== undefined) return known;
   console.error(
     `rejot-kafka needs Node 22.18 or newer, this is ${process.versions.node}: asking npx for Node 24`,
   );
   const args = ["--yes", "--package=node@24", "--", "node", "-p", "process.execPath"];
   const result = spawnSync("npx", args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
   const node = result.stdout?.trim().split("\n").at(-1) ?? "";
-  return result.status === 0 && isNewEnough(versionOf(node)) ? node : undefined;
+  if (result.status !== 0 || !isNewEnough(versionOf(node))) return undefined;
+  remember(node);
+  return node;
+}
+
+/** Asking npx takes seconds, which nobody wants to wait for every command and every completion. */
+const memory = join(homedir(), ".cache", "rejot-kafka", "node");
+
+function remembered() {
+  try {
+    const node = readFileSync(memory, "utf8");
+    return existsSync(node) && isNewEnough(versionOf(node)) ? node : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function remember(node) {
+  try {
+    mkdirSync(dirname(memory), { recursive: true });
+    writeFileSync(memory, node);
+  } catch {
+    // Then npx is asked again.
+  }
 }
 
 if (isNewEnough(process.versions.node.split(".").map(Number))) {
