@@ -244,7 +244,7 @@ export class Session {
 
   /** Plans and compiles all of it now, so that what is wrong stops the start and not the stream. */
   async #prepareTransformations(cleanup: AsyncDisposableStack, tables: readonly TableInfo[]) {
-    const { source, control, state } = this.#options;
+    const { source, config, control, state } = this.#options;
     const client = await this.#connectForTransformations(cleanup);
     const catalog = await loadTypeCatalog(client);
     const registry = createSchemaRegistry(registryOptions(source.eventStore));

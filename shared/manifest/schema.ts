@@ -176,7 +176,7 @@ const backfill = z
   .union([
     backfillMode,
     z.strictObject({
-      mode: backfillMode.optional(),
+      mode: backfillMode.optional().describe("Whether it begins by itself. Default: what the data store says."),
       tables: z
         .array(z.string())
         .min(1)
