@@ -1133,6 +1133,13 @@ export const ERRORS = {
     retryable: false,
     exitCode: 2,
   },
+  BACKFILL_NOT_UNDER_WAY: {
+    title: "There is no backfill that this could be done with",
+    cause: "It never began, is done, or was cancelled; or it is in the state already that was asked for.",
+    hint: "See `rejot-kafka backfill status`; `backfill start` begins anew.",
+    retryable: false,
+    exitCode: 1,
+  },
   BACKFILL_RECORD_INVALID: {
     title: "A record of a backfill in the progress topic cannot be read",
     cause: "Something else wrote to the progress topic, or a newer version of rejot-kafka did.",

@@ -176,7 +176,9 @@ const backfill = z
   .union([
     backfillMode,
     z.strictObject({
-      mode: backfillMode.optional().describe("Whether it begins by itself. Default: what the data store says."),
+      mode: backfillMode
+        .optional()
+        .describe("Whether it begins by itself. Default: what the data store says."),
       tables: z
         .array(z.string())
         .min(1)
