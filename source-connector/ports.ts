@@ -229,4 +229,6 @@ export interface ChunkReader {
   quiesce(): Promise<void>;
   /** One snapshot, proven to contain `contains`. Throws what a Transformer throws. */
   read(request: ChunkRequest): Promise<Chunk>;
+  /** Nothing is to be read for now: gives back what was held for it. */
+  rest(): Promise<void>;
 }

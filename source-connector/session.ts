@@ -265,11 +265,14 @@ export class Session {
     state.details = { ...state.details, transformations: plans.describe() };
     const keyFields = source.publicSchemas.map((publicSchema) => publicSchema.keyFields);
     const chunkTables = await ChunkTables.load(client, plans, backfilledSchemas(source));
-    const chunkClient = await this.#connectForTransformations(cleanup);
     return {
       encoder,
       transformer: new PostgresTransformer(client, plans, keyFields, control.abort),
-      reader: new PostgresChunkReader(chunkClient, chunkTables, control.abort),
+      reader: new PostgresChunkReader(
+        () => this.#connectForTransformations(cleanup),
+        chunkTables,
+        control.abort,
+      ),
     };
   }
 

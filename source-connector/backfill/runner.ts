@@ -86,6 +86,8 @@ export class BackfillRunner {
   #wake: PromiseWithResolvers<void> | undefined;
   #quiet = false;
   #progressed = false;
+  /** Whether the reader was told that there is nothing to read. */
+  #rests = true;
 
   constructor(options: RunnerOptions) {
     this.#options = options;
@@ -168,6 +170,11 @@ export class BackfillRunner {
       }
       const job = this.#jobs.find(({ record }) => record?.state === "running");
       const waitMs = job === undefined ? Number.POSITIVE_INFINITY : job.notBeforeMs - Date.now();
+      if (job === undefined && this.#onTheirWay.length === 0 && !this.#rests) {
+        this.#rests = true;
+        await this.#options.reader.rest();
+        continue;
+      }
       if (job === undefined || waitMs > 0 || this.#onTheirWay.length >= MAX_ON_THEIR_WAY) {
         await this.#sleep(waitMs);
         continue;
@@ -195,10 +202,12 @@ export class BackfillRunner {
     if (record.id === job.record?.id) job.record = record;
     else this.#renew(job, record);
     job.ready = false;
+    job.attempts = 0;
     await this.#write(job, record);
   }
 
   async #step(job: Job): Promise<void> {
+    this.#rests = false;
     try {
       if (!this.#quiet) await this.#options.reader.quiesce();
       this.#quiet = true;
@@ -291,15 +300,15 @@ export class BackfillRunner {
 
   async #failed(job: Job, error: unknown): Promise<void> {
     const { log, onFailure } = this.#options;
+    // A new session plans the statements anew. One that came no further shows that it is not that.
+    const isOutdated = error instanceof RejotError && error.code === "TRANSFORMATION_OUTDATED";
+    if (isOutdated && this.#progressed) return onFailure(error);
     if (isRetryable(error) && job.attempts < HALVES) {
       job.attempts++;
       log.warn({ err: error, schema: job.name, attempt: job.attempts }, "backfill: a chunk is read again");
       await delay(backoffDelayMs(job.attempts), this.#stop.signal).catch(() => {});
       return;
     }
-    // A new session plans the statements anew. One that came no further shows that it is not that.
-    const isOutdated = error instanceof RejotError && error.code === "TRANSFORMATION_OUTDATED";
-    if (isOutdated && this.#progressed) return onFailure(error);
     log.error({ err: error, schema: job.name }, "backfill: failed; the stream goes on");
     const text = error instanceof RejotError ? `${error.code}: ${error.message}` : String(error);
     await this.#write(job, { ...(job.record as BackfillRecord), state: "failed", error: text });

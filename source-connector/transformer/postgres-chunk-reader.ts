@@ -17,20 +17,23 @@ import { FailedRun, StatementRuns } from "./statement-runs.ts";
 const PORTION_BYTES = 512_000;
 const FIRST_PORTION_ROWS = 100;
 const MAX_PORTION_ROWS = 1_000;
+const INSUFFICIENT_PRIVILEGE = "42501";
 const NOWHERE = { commitLsn: 0n as Lsn, index: 0 };
 
 type TextRow = (string | null)[];
 
 /** Reads chunks on a connection of its own: the stream is not held up by them. */
 export class PostgresChunkReader implements ChunkReader {
-  readonly #client: PostgresClient;
+  readonly #connect: () => Promise<PostgresClient>;
   readonly #tables: ChunkTables;
   readonly #signal: AbortSignal;
   /** Adapts to the size of the rows: a portion is in memory twice before its size is known. */
   #portionRows = FIRST_PORTION_ROWS;
+  #connection: Promise<PostgresClient> | undefined;
 
-  constructor(client: PostgresClient, tables: ChunkTables, signal: AbortSignal) {
-    this.#client = client;
+  /** Connects when there is something to read. */
+  constructor(connect: () => Promise<PostgresClient>, tables: ChunkTables, signal: AbortSignal) {
+    this.#connect = connect;
     this.#tables = tables;
     this.#signal = signal;
   }
@@ -47,26 +50,47 @@ export class PostgresChunkReader implements ChunkReader {
     if (where !== null && !(await isPlainCondition(where)))
       throw new RejotError("BACKFILL_CONDITION_INVALID", { detail: where });
     const sql = `EXPLAIN (FORMAT JSON) SELECT FROM ${table}${condition(where === null ? [] : [`(${where})`])}`;
-    const [row] = await this.#page(sql, [], where);
+    const [row] = await this.#page(sql, [], where).catch((error: unknown) => {
+      throw coded(error);
+    });
     const plan = JSON.parse(row?.[0] ?? "[]") as { Plan?: { "Plan Rows"?: number } }[];
     return plan[0]?.Plan?.["Plan Rows"] ?? 0;
   }
 
   async quiesce(): Promise<void> {
-    await awaitRunning(this.#client, this.#signal);
+    try {
+      await awaitRunning(await this.#client(), this.#signal);
+    } catch (error) {
+      throw this.#signal.aborted ? error : coded(error);
+    }
   }
 
   async read(request: ChunkRequest): Promise<Chunk> {
     const schema = (await this.#tables.of(request.schema)).find(({ table }) => table === request.table.table);
     if (schema === undefined) throw new RejotError("INTERNAL_ERROR", { detail: request.table.table });
-    await beginContaining(this.#client, request.contains, this.#signal);
+    const client = await this.#client();
     try {
+      await beginContaining(client, request.contains, this.#signal);
       const chunk = await this.#portions(schema, request);
-      await this.#client.query("COMMIT");
+      await client.query("COMMIT");
       return chunk;
     } catch (error) {
-      throw await this.#afterFailure(error);
+      throw await this.#afterFailure(client, error);
     }
+  }
+
+  async rest(): Promise<void> {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    await (await connection)?.end().catch(() => {});
+  }
+
+  #client(): Promise<PostgresClient> {
+    this.#connection ??= this.#connect().catch((error: unknown) => {
+      this.#connection = undefined;
+      throw error;
+    });
+    return this.#connection;
   }
 
   async #portions(schema: ChunkSchema, request: ChunkRequest): Promise<Chunk> {
@@ -112,9 +136,11 @@ export class PostgresChunkReader implements ChunkReader {
 
   async #page(sql: string, values: readonly (string | null)[], where: string | null): Promise<TextRow[]> {
     try {
-      return (await this.#client.query<TextRow>({ text: sql, values: [...values], rowMode: "array" })).rows;
+      const client = await this.#client();
+      return (await client.query<TextRow>({ text: sql, values: [...values], rowMode: "array" })).rows;
     } catch (cause) {
-      if (sqlState(cause) === undefined || isTransientPostgresError(cause)) throw cause;
+      const isRefused = sqlState(cause) === INSUFFICIENT_PRIVILEGE;
+      if (sqlState(cause) === undefined || isTransientPostgresError(cause) || isRefused) throw cause;
       const { message } = cause as Error;
       if (where !== null)
         throw new RejotError("BACKFILL_CONDITION_INVALID", { detail: `${where}: ${message}`, cause });
@@ -125,7 +151,7 @@ export class PostgresChunkReader implements ChunkReader {
   async #transform(schema: ChunkSchema, index: number, page: readonly TextRow[]): Promise<TextEvent[]> {
     const runs = new StatementRuns();
     const outcomes = page.map((row) => runs.add(schema.plan, row, schema.columnIndex));
-    await runs.execute(this.#client);
+    await runs.execute(await this.#client());
     return outcomes.flatMap(({ rows, columns }) =>
       rows.map((row): TextEvent => {
         return { schema: index, op: "r", position: NOWHERE, commitTimeMs: 0, row, keyRow: row, columns };
@@ -133,12 +159,16 @@ export class PostgresChunkReader implements ChunkReader {
     );
   }
 
-  async #afterFailure(error: unknown): Promise<unknown> {
+  async #afterFailure(client: PostgresClient, error: unknown): Promise<unknown> {
     if (this.#signal.aborted) return error;
-    await this.#client.query("ROLLBACK").catch(() => {});
-    if (error instanceof FailedRun) return error.findFailingRow(this.#client).catch(() => error.error);
-    return error instanceof RejotError ? error : postgresError(error, "reading what is already there");
+    await client.query("ROLLBACK").catch(() => {});
+    if (error instanceof FailedRun) return error.findFailingRow(client).catch(() => error.error);
+    return coded(error);
   }
+}
+
+function coded(error: unknown): unknown {
+  return error instanceof RejotError ? error : postgresError(error, "reading what is already there");
 }
 
 function condition(conditions: readonly string[]): string {
