@@ -75,6 +75,7 @@ interface OnItsWay {
 const MAX_ON_THEIR_WAY = 2;
 /** A chunk that fails is read again with half of its rows; that often, before what fails is believed to last. */
 const HALVES = 10;
+const TELL_OF_WAITING_MS = 5_000;
 
 /** Reads what is already there, chunk after chunk, one public schema after the other, beside the stream. */
 export class BackfillRunner {
@@ -209,13 +210,20 @@ export class BackfillRunner {
   async #step(job: Job): Promise<void> {
     this.#rests = false;
     try {
-      if (!this.#quiet) await this.#options.reader.quiesce();
-      this.#quiet = true;
+      if (!this.#quiet) await this.#quiesce();
       if (!job.ready) await this.#prepare(job);
       await this.#chunk(job);
     } catch (error) {
       if (!this.#stop.signal.aborted) await this.#failed(job, error);
     }
+  }
+
+  async #quiesce(): Promise<void> {
+    const { reader, log } = this.#options;
+    const tell = () => log.info("backfill: waits for transactions to end that were writing when it began");
+    const timer = setTimeout(tell, TELL_OF_WAITING_MS);
+    await reader.quiesce().finally(() => clearTimeout(timer));
+    this.#quiet = true;
   }
 
   async #prepare(job: Job): Promise<void> {

@@ -142,3 +142,37 @@ test("a row that no event can show fails the backfill, not the stream; once it i
   await waitForBackfill(() => source.status, "item.v1");
   expect(await reads(fixture)).toEqual([ROWS, 1]);
 });
+
+test("a transaction that wrote before its table was published, and commits after, is waited for: else nobody has its rows", async () => {
+  const label: TestSchema = {
+    name: "label",
+    fields: { item: "integer", text: "string" },
+    key: ["item"],
+    transformations: transformationsOf(
+      "label",
+      "SELECT item, text FROM label WHERE item = :item",
+      "SELECT :item AS item",
+    ),
+  };
+  await using fixture = await createSourceFixture({ backfill: "auto", sql: SQL, schemas: [ITEM, label] });
+  const schemas: PublicSchema[] = [];
+  await change(fixture, (all) => schemas.push(...all.splice(1)));
+  {
+    await using source = await fixture.start();
+    await waitForBackfill(() => source.status, "item.v1");
+  }
+  const writer = await fixture.database.connect();
+  await writer.query("BEGIN; INSERT INTO label VALUES (77, 'written early')");
+  await change(fixture, (all) => all.push(...schemas));
+  await using source = await fixture.start();
+  await fixture.database.query("INSERT INTO label VALUES (78, 'written late')");
+  await fixture.published();
+  const before = await fixture.read("label");
+  expect(before.map(({ change, key }) => [change?.[0], key])).toEqual([["c", { item: 78 }]]);
+  await writer.query("COMMIT");
+  await waitForBackfill(() => source.status, "label.v1");
+  const items = [...latestByKey(await fixture.read("label")).values()] as { item: number }[];
+  expect(items.map(({ item }) => item).sort((a, b) => a - b)).toEqual([
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 77, 78,
+  ]);
+});
