@@ -68,7 +68,7 @@ export const sourceSettings = {
   } as Setting<"true" | "false">,
   backfillChunkRows: {
     schema: integer(1, 100_000),
-    default: 2_000,
+    default: 1_000,
     description:
       "Rows that a backfill reads at once, in one short transaction, and publishes together; max-bytes limits it too.",
   },
