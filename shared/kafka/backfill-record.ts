@@ -72,13 +72,19 @@ export function encodeBackfillCommand(
   return { key: `${COMMAND_KEY}${schema}`, value: JSON.stringify(command) };
 }
 
-/** Reads a record of the progress topic; undefined when it is about something else. Throws BACKFILL_RECORD_INVALID. */
+/**
+ * Reads a record of the progress topic; undefined when it is about something else, or a command that is not understood:
+ * one from a newer version must not keep a source from working. Throws BACKFILL_RECORD_INVALID for a state.
+ */
 export function decodeBackfill(key: string, value: string): BackfillEntry | undefined {
   if (key.startsWith(STATE_KEY))
     return { kind: "state", schema: key.slice(STATE_KEY.length), record: read(recordSchema, value) };
-  if (key.startsWith(COMMAND_KEY))
+  if (!key.startsWith(COMMAND_KEY)) return undefined;
+  try {
     return { kind: "command", schema: key.slice(COMMAND_KEY.length), command: read(commandSchema, value) };
-  return undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function read<T>(schema: z.ZodType<T>, value: string): T {

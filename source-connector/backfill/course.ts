@@ -77,8 +77,9 @@ export function afterChunk(record: BackfillRecord, chunk: Chunk, nowMs: number):
 }
 
 /**
- * What a command makes of a backfill; undefined when it changes nothing, or was followed already. `begin` makes a new
- * one.
+ * What a command makes of a backfill; undefined when it was followed already, or there is nothing to follow it with.
+ * One that comes too late to change anything counts as followed all the same: it must not change a later backfill.
+ * `begin` makes a new one.
  */
 export function obeyed(
   record: BackfillRecord | undefined,
@@ -88,8 +89,9 @@ export function obeyed(
 ): BackfillRecord | undefined {
   if (record?.command === command.id) return undefined;
   if (command.action === "start") return begin();
-  const state = record === undefined ? undefined : FOLLOWING[command.action][record.state];
-  if (record === undefined || state === undefined) return undefined;
+  if (record === undefined) return undefined;
+  const state = FOLLOWING[command.action][record.state];
+  if (state === undefined) return { ...record, command: command.id };
   return { ...record, state, error: null, command: command.id, updatedAt: nowMs };
 }
 
