@@ -68,7 +68,7 @@ test("ten kills with -9 in the middle: it goes on at the last chunk, and no row 
   expect(state.toSorted((a, b) => a.id - b.id).map(({ id, name }) => `${id} ${name}`)).toEqual(
     rows.map(({ id, name }) => `${id} ${name}`),
   );
-}, 120_000);
+}, 240_000);
 
 test("a standby that takes over goes on with it", async () => {
   await using fixture = await createSourceFixture(ITEMS);
@@ -85,7 +85,7 @@ test("a standby that takes over goes on with it", async () => {
   const records = await fixture.read("item");
   expectEveryPositionOnce(records);
   expect([...readsByKey(records).values()]).toEqual(Array.from({ length: ROWS }, () => 1));
-}, 60_000);
+}, 120_000);
 
 test("at least once: nothing is missing after kills, and what is read again comes later than before", async () => {
   const random = seededRandom("kills of a backfill, at least once");
@@ -101,4 +101,4 @@ test("at least once: nothing is missing after kills, and what is read again come
   const records = await fixture.read("item");
   expectEveryPositionOnce(records);
   expect(latestByKey(records).size).toBe(ROWS);
-}, 60_000);
+}, 120_000);
