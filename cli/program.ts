@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { RejotError } from "../shared/errors/error.ts";
+import { addBackfill } from "./commands/backfill.ts";
 import { addCollect } from "./commands/collect.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addManifestConnection } from "./commands/manifest-connection.ts";
@@ -84,6 +85,7 @@ export function buildProgram(context: CliContext): Command {
   addSchemaList(schema, context);
   addSchemaDeprecate(schema, context);
   addSchemaRemove(schema, context);
+  addBackfill(program, context);
   addWorkspace(program, context);
   addCompletion(program, context);
   return program;

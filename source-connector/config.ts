@@ -66,6 +66,22 @@ export const sourceSettings = {
     description:
       "Whether the source registers its schemas. With false the deploy does it (rejot-kafka schema register), and the source's account may only read the registry.",
   } as Setting<"true" | "false">,
+  backfillChunkRows: {
+    schema: integer(1, 100_000),
+    default: 1_000,
+    description:
+      "Rows that a backfill reads at once, in one short transaction, and publishes together; max-bytes limits it too.",
+  },
+  backfillRowsPerSecond: {
+    schema: integer(0, 10_000_000),
+    default: 0,
+    description: "Rows a second that a backfill reads at most; 0 is no limit.",
+  },
+  backfillPollMs: {
+    schema: integer(50, 60_000),
+    default: 1_000,
+    description: "Milliseconds between two looks for commands about backfills in the progress topic.",
+  },
   onTruncate: {
     schema: z.enum(["stop", "ignore"]),
     default: "stop",

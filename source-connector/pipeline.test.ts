@@ -38,6 +38,7 @@ function stagesOf(batches: readonly Batch[], options: { fail?: string; failAtEnd
         return events.map(({ commitTimeMs }) => ({ timestampMs: commitTimeMs })) as EncodedEvent[];
       },
     },
+    interleaver: { merge: (_batch, events) => ({ events, notes: [] }) },
     publisher: {
       publish: (events, progress) => step(progress === null ? "append" : "publish", events[0]?.timestampMs),
     },

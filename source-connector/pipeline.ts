@@ -3,7 +3,9 @@ import type {
   BatchSource,
   EncodedEvent,
   Encoder,
+  Interleaver,
   Progress,
+  ProgressNote,
   Publisher,
   ReplicationStream,
   Transformer,
@@ -14,40 +16,43 @@ export interface Stages {
   readonly source: BatchSource;
   readonly transformer: Transformer;
   readonly encoder: Encoder;
+  readonly interleaver: Interleaver;
   readonly publisher: Publisher;
   readonly stream: Pick<ReplicationStream, "confirm">;
   /** Told once a batch is durable and confirmed; `progress` is null for a piece of a larger transaction. */
   readonly onPublished: (batch: Batch, events: number, progress: Progress | null) => void;
 }
 
+/** A batch's events with what a backfill adds to them. */
+interface Output {
+  readonly events: readonly EncodedEvent[];
+  readonly notes: readonly ProgressNote[];
+}
+
 /**
- * Transaction → transform → encode → publish → confirm. The next batch is read and transformed while this one
+ * Transaction → transform → encode → interleave → publish → confirm. The next batch is read and transformed while this one
  * is published. The first failure ends it all: nothing after it is published or confirmed. Resolves when the
  * source has ended and everything it gave is durable and confirmed.
  */
 export async function runPipeline(stages: Stages): Promise<void> {
   let publishing: Promise<void> = Promise.resolve();
   for await (const batch of stages.source.batches()) {
-    const events = await firstFailure(publishing, transformAndEncode(stages, batch));
+    const output = await firstFailure(publishing, prepare(stages, batch));
     await publishing;
-    publishing = publishAndConfirm(stages, batch, events);
+    publishing = publishAndConfirm(stages, batch, output);
     // Whoever awaits it next meets the failure; until then it must not count as unhandled.
     publishing.catch(() => {});
   }
   await publishing;
 }
 
-async function transformAndEncode({ transformer, encoder }: Stages, batch: Batch): Promise<EncodedEvent[]> {
-  return encoder.encode(await transformer.transform(batch));
+async function prepare({ transformer, encoder, interleaver }: Stages, batch: Batch): Promise<Output> {
+  return interleaver.merge(batch, await encoder.encode(await transformer.transform(batch)));
 }
 
-async function publishAndConfirm(
-  stages: Stages,
-  batch: Batch,
-  events: readonly EncodedEvent[],
-): Promise<void> {
+async function publishAndConfirm(stages: Stages, batch: Batch, { events, notes }: Output): Promise<void> {
   const progress = progressAfter(batch);
-  await stages.publisher.publish(events, progress);
+  await stages.publisher.publish(events, progress, notes);
   if (progress !== null) stages.stream.confirm(progress.endLsn);
   stages.onPublished(batch, events.length, progress);
 }

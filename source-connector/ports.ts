@@ -49,6 +49,8 @@ export interface TransactionPiece extends TransactionInfo {
   readonly changes: readonly Change[];
   /** Set on the last piece only: where the transaction's WAL ends, what can be confirmed once it is durable. */
   readonly endLsn: Lsn | null;
+  /** Contents of the backfill's own messages in the transaction, in their order. */
+  readonly marks?: readonly string[];
   /** Approximate size in memory. */
   readonly bytes: number;
 }
@@ -64,7 +66,11 @@ export type WalMessage =
   | { readonly kind: "begin"; readonly commitLsn: Lsn; readonly commitTimeMs: number; readonly xid: number }
   | { readonly kind: "commit"; readonly endLsn: Lsn }
   | { readonly kind: "change"; readonly change: Change; readonly bytes: number }
-  | { readonly kind: "truncate"; readonly relations: readonly Relation[] };
+  | { readonly kind: "truncate"; readonly relations: readonly Relation[] }
+  | { readonly kind: "mark"; readonly content: string };
+
+/** Prefix of the logical messages that a backfill sends through the WAL. */
+export const BACKFILL_PREFIX = "rejot.backfill";
 
 /** Takes the messages of the replication stream, in order and without waiting. */
 export interface WalSink {
@@ -128,6 +134,7 @@ export interface EncodedEvent {
   readonly value: Buffer | null;
   /** The value of the one header. */
   readonly change: string;
+  readonly position: Position;
   readonly timestampMs: number;
 }
 
@@ -143,11 +150,85 @@ export interface Progress {
   readonly commitTimeMs: number;
 }
 
+/** A record of the progress topic that speaks of the events published with it. */
+export interface ProgressNote {
+  readonly key: string;
+  readonly value: string;
+}
+
 /**
- * The topics. `publish` appends events in order; with `progress` they are complete and become visible and
+ * The topics. `publish` appends events and notes in order; with `progress` they are complete and become visible and
  * durable together with it before the promise resolves. Without, they wait for the call that has it.
  * A throw means that the outcome is unknown and the publisher must not be used again.
  */
 export interface Publisher {
-  publish(events: readonly EncodedEvent[], progress: Progress | null): Promise<void>;
+  publish(
+    events: readonly EncodedEvent[],
+    progress: Progress | null,
+    notes?: readonly ProgressNote[],
+  ): Promise<void>;
+}
+
+/**
+ * Puts what a backfill has read between the events of the stream. `merge` is called for every batch, in order, and
+ * keeps the order of the batch's own events.
+ */
+export interface Interleaver {
+  merge(
+    batch: Batch,
+    events: readonly EncodedEvent[],
+  ): { readonly events: readonly EncodedEvent[]; readonly notes: readonly ProgressNote[] };
+}
+
+/** How the rows of a table are read that make a public schema's objects. */
+export interface ChunkTable {
+  /** As SQL writes it: schema and table, quoted. */
+  readonly table: string;
+  /** The columns that rows are read in the order of. */
+  readonly keyColumns: readonly string[];
+}
+
+/** What is read next. */
+export interface ChunkRequest {
+  /** Index into the source's public schemas. */
+  readonly schema: number;
+  readonly table: ChunkTable;
+  /** Values of the key columns behind which to read; null from the beginning. */
+  readonly after: readonly (string | null)[] | null;
+  /** An SQL condition on the table's columns, or null. */
+  readonly where: string | null;
+  readonly maxRows: number;
+  /** Reading stops after the portion that goes above. */
+  readonly maxBytes: number;
+  /** Transactions, by the 32 bits of the wire, whose changes the chunk has to contain. */
+  readonly contains: ReadonlySet<number>;
+}
+
+/** Rows of a table one after the other, and the objects that they make. */
+export interface Chunk {
+  /** With positions that mean nothing yet. */
+  readonly events: readonly TextEvent[];
+  readonly rows: number;
+  /** Values of the key columns of the last row; null when there was none. */
+  readonly last: readonly (string | null)[] | null;
+  /** There are no rows behind. */
+  readonly finished: boolean;
+}
+
+/** Reads what is already there, in short read-only transactions. */
+export interface ChunkReader {
+  /** Names of the tables that a public schema's transformations speak of, sorted. */
+  uses(schema: number): readonly string[];
+  /**
+   * The tables whose rows make all objects of a public schema. Throws BACKFILL_TABLE_UNCLEAR, BACKFILL_TABLE_UNFIT.
+   */
+  tables(schema: number): Promise<readonly ChunkTable[]>;
+  /** About how many rows will be read. Throws BACKFILL_CONDITION_INVALID when `where` is no condition on the table. */
+  estimate(table: ChunkTable, where: string | null): Promise<number>;
+  /** Resolves when every transaction that was running at the call has ended. */
+  quiesce(): Promise<void>;
+  /** One snapshot, proven to contain `contains`. Throws what a Transformer throws. */
+  read(request: ChunkRequest): Promise<Chunk>;
+  /** Nothing is to be read for now: gives back what was held for it. */
+  rest(): Promise<void>;
 }

@@ -31,6 +31,7 @@ import type { ReplicationStream } from "./ports.ts";
 import { ProgressWatcher, SignOfLife } from "./progress/kafka-progress.ts";
 import { KafkaPublisher } from "./publisher/kafka-publisher.ts";
 import { openReplication } from "./replication-stream/postgres-replication.ts";
+import { backfilledSchemas, SessionBackfill } from "./session-backfill.ts";
 import { Heartbeat } from "./setup/postgres-heartbeat.ts";
 import {
   checkServer,
@@ -46,6 +47,8 @@ import {
 import { startingPoint } from "./setup/starting-point.ts";
 import { TransactionAssembler } from "./transaction-assembler/assembler.ts";
 import { BatchBuffer } from "./transaction-assembler/batch-buffer.ts";
+import { ChunkTables } from "./transformer/chunk-tables.ts";
+import { PostgresChunkReader } from "./transformer/postgres-chunk-reader.ts";
 import { PostgresTransformer } from "./transformer/postgres-transformer.ts";
 import { relationOf, TablePlans } from "./transformer/table-plans.ts";
 import type { UnitState } from "./unit-state.ts";
@@ -121,7 +124,7 @@ export class Session {
     await checkServer(client);
     const tables = await this.#publishedTables(client);
     const partitions = await this.#ensureTopics();
-    const { transformer, encoder } = await this.#prepareTransformations(cleanup, tables);
+    const { transformer, encoder, reader } = await this.#prepareTransformations(cleanup, tables);
     await ensurePublication(client, source.config, tables);
     await this.#ensureSlot(client);
     const watcher = await ProgressWatcher.start(this.#kafka, this.#progressTopic, control.abort);
@@ -134,6 +137,16 @@ export class Session {
     await watcher.readUpTo(this.#claim);
     await this.#resume(client, watcher, stream, publisher, system);
     this.#startHeartbeat(cleanup, client);
+    const backfill = new SessionBackfill({
+      ...this.#options,
+      reader,
+      encoder,
+      unproven: () => transformer.unproven,
+      client,
+      watcher,
+      onFailure: (error) => this.#buffer.fail(error),
+    });
+    cleanup.defer(() => backfill.stop());
     state.role = "active";
     state.oldestWaitingMs = () => this.#buffer.oldestWaitingMs;
     this.#options.settled();
@@ -145,15 +158,19 @@ export class Session {
     const once = { once: true, signal: ended.signal };
     control.drain.addEventListener("abort", () => this.#buffer.end(), once);
     control.abort.addEventListener("abort", () => this.#buffer.fail(control.abort.reason), once);
+    control.drain.addEventListener("abort", () => backfill.stop(), once);
     if (control.drain.aborted) this.#buffer.end();
+    else backfill.start();
     await runPipeline({
       source: this.#buffer,
       transformer,
       encoder,
+      interleaver: backfill.windows,
       publisher,
       stream,
       onPublished: (batch, events, progress) => {
         if (progress !== null) this.#buffer.published(progress.commitLsn);
+        if (progress !== null) backfill.durable(progress.commitLsn);
         state.published(batch, events, progress);
       },
     });
@@ -228,15 +245,7 @@ export class Session {
   /** Plans and compiles all of it now, so that what is wrong stops the start and not the stream. */
   async #prepareTransformations(cleanup: AsyncDisposableStack, tables: readonly TableInfo[]) {
     const { source, config, control, state } = this.#options;
-    const client = await this.#connect(cleanup, {
-      default_transaction_read_only: "on",
-      statement_timeout: String(config.statementTimeoutMs),
-      // A generic plan walks the keys by index; a plan for 5,000 known keys may decide to read the whole table.
-      plan_cache_mode: "force_generic_plan",
-      jit: "off",
-    });
-    if (config.transformationRole !== undefined)
-      await client.query(`SET ROLE ${quoteIdentifier(config.transformationRole)}`);
+    const client = await this.#connectForTransformations(cleanup);
     const catalog = await loadTypeCatalog(client);
     const registry = createSchemaRegistry(registryOptions(source.eventStore));
     const register = config.registerSchemas === "true";
@@ -255,7 +264,30 @@ export class Session {
     }
     state.details = { ...state.details, transformations: plans.describe() };
     const keyFields = source.publicSchemas.map((publicSchema) => publicSchema.keyFields);
-    return { encoder, transformer: new PostgresTransformer(client, plans, keyFields, control.abort) };
+    const chunkTables = await ChunkTables.load(client, plans, backfilledSchemas(source));
+    return {
+      encoder,
+      transformer: new PostgresTransformer(client, plans, keyFields, control.abort),
+      reader: new PostgresChunkReader(
+        () => this.#connectForTransformations(cleanup),
+        chunkTables,
+        control.abort,
+      ),
+    };
+  }
+
+  async #connectForTransformations(cleanup: AsyncDisposableStack): Promise<PostgresClient> {
+    const { config } = this.#options;
+    const client = await this.#connect(cleanup, {
+      default_transaction_read_only: "on",
+      statement_timeout: String(config.statementTimeoutMs),
+      // A generic plan walks the keys by index; a plan for 5,000 known keys may decide to read the whole table.
+      plan_cache_mode: "force_generic_plan",
+      jit: "off",
+    });
+    if (config.transformationRole !== undefined)
+      await client.query(`SET ROLE ${quoteIdentifier(config.transformationRole)}`);
+    return client;
   }
 
   /** Creates the slot at the very first start only: later, a missing slot means missing changes. */

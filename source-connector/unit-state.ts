@@ -1,11 +1,20 @@
 import { RejotError } from "../shared/errors/error.ts";
 import type { UnitError, UnitRole, UnitStatus } from "../shared/http/status.ts";
+import type { BackfillRecord } from "../shared/kafka/backfill-record.ts";
 import type { ResolvedSource } from "../shared/manifest/workspace.ts";
 import type { Metrics } from "../shared/observability/metrics.ts";
 import { formatLsn } from "../shared/postgres/lsn.ts";
 import type { Batch, Progress } from "./ports.ts";
 
 const ROLES: readonly UnitRole[] = ["starting", "active", "standby", "retrying", "failed"];
+
+const BACKFILL_STATES: readonly BackfillRecord["state"][] = [
+  "running",
+  "paused",
+  "done",
+  "cancelled",
+  "failed",
+];
 
 /** What is known of one data store's source while it runs: for status pages and metrics. */
 export class UnitState {
@@ -18,6 +27,7 @@ export class UnitState {
   /** Commit time of the oldest transaction that is read but not published, if there is one. */
   oldestWaitingMs: () => number | undefined = () => undefined;
   details: Record<string, unknown> = {};
+  readonly #backfills = new Map<string, Record<string, unknown>>();
 
   constructor(source: ResolvedSource, metrics: Metrics) {
     this.#source = source;
@@ -65,6 +75,33 @@ export class UnitState {
     this.#metrics.lag.set(this.#labels, (this.status.lagMs ?? 0) / 1000);
   }
 
+  /** A backfill is as far as its record says, durably; `rowsPerSecond` where it is known. */
+  backfilled(name: string, record: BackfillRecord, rowsPerSecond: number | undefined): void {
+    const { state, rows, events, overtaken, estimatedRows, error } = record;
+    const left = Math.max(0, estimatedRows - rows);
+    const isRunning = state === "running";
+    this.#backfills.set(name, {
+      schema: name,
+      state,
+      table: record.tables[record.at]?.table ?? null,
+      rows,
+      estimatedRows: state === "done" ? rows : Math.max(rows, estimatedRows),
+      events,
+      overtaken,
+      rowsPerSecond: rowsPerSecond === undefined ? null : Math.round(rowsPerSecond),
+      secondsLeft: isRunning && rowsPerSecond ? Math.ceil(left / rowsPerSecond) : null,
+      startedAt: new Date(record.startedAt).toISOString(),
+      updatedAt: new Date(record.updatedAt).toISOString(),
+      error,
+    });
+    const labels = { ...this.#labels, public_schema: name };
+    for (const each of BACKFILL_STATES)
+      this.#metrics.backfillState.set({ ...labels, state: each }, each === state ? 1 : 0);
+    this.#metrics.backfillRows.set(labels, rows);
+    this.#metrics.backfillEstimated.set(labels, Math.max(rows, estimatedRows));
+    this.#metrics.backfillRate.set(labels, rowsPerSecond ?? 0);
+  }
+
   failed(error: unknown): void {
     this.#metrics.failures.inc(this.#labels);
     this.#lastError = {
@@ -94,6 +131,7 @@ export class UnitState {
         slot: this.#source.config.slotName,
         publication: this.#source.config.publicationName,
         ...this.details,
+        ...(this.#backfills.size === 0 ? {} : { backfills: [...this.#backfills.values()] }),
       },
     };
   }
@@ -104,6 +142,7 @@ export class UnitState {
 }
 
 const LABELS = ["manifest", "data_store"] as const;
+const BACKFILL_LABELS = [...LABELS, "public_schema"] as const;
 
 function defineMetrics(metrics: Metrics) {
   return {
@@ -115,6 +154,26 @@ function defineMetrics(metrics: Metrics) {
     lsn: metrics.gauge("published_lsn", "Commit LSN up to which the topics are complete", LABELS),
     lagBytes: metrics.gauge("slot_lag_bytes", "WAL that the slot holds back", LABELS),
     lag: metrics.gauge("lag_seconds", "Age of the oldest change that is read but not published", LABELS),
+    backfillState: metrics.gauge(
+      "backfill_state",
+      "1 for the state that the backfill of a public schema is in",
+      [...LABELS, "public_schema", "state"],
+    ),
+    backfillRows: metrics.gauge(
+      "backfill_rows",
+      "Rows that a backfill has read and published",
+      BACKFILL_LABELS,
+    ),
+    backfillEstimated: metrics.gauge(
+      "backfill_estimated_rows",
+      "Rows that a backfill will have read at its end, estimated",
+      BACKFILL_LABELS,
+    ),
+    backfillRate: metrics.gauge(
+      "backfill_rows_per_second",
+      "How fast a backfill goes on; 0 when it does not",
+      BACKFILL_LABELS,
+    ),
     latency: metrics.histogram(
       "publish_latency_seconds",
       "From the commit at the source until the batch is durable",

@@ -28,7 +28,13 @@ export function sourceManifest(stack: Stack, task: SourceTask): Manifest {
     dataStores: [
       {
         connectionSlug: "accounts-db",
-        config: { connectionType: "postgres", slotName: slot, publicationName: PUBLICATION, delivery },
+        config: {
+          connectionType: "postgres",
+          slotName: slot,
+          publicationName: PUBLICATION,
+          delivery,
+          backfill: "manual",
+        },
       },
     ],
     eventStores: [{ connectionSlug: "events" }],

@@ -23,6 +23,11 @@ export interface PublicSchemaOptions {
   outputSchema: z.ZodType | JsonSchema;
   /** Fields that identify an object. Default: found in the transformations, see docs/manifest.md. */
   key?: string[];
+  /**
+   * Whether the rows that are already there are published without being asked ("auto", the default), or only by
+   * `rejot-kafka backfill start`; and from which tables, where the transformations do not show it.
+   */
+  backfill?: PublicSchema["backfill"];
   config: PublicSchema["config"];
   /** Consumers refer to the major version; each major has its own topic. */
   version: { major: number; minor: number };
@@ -43,7 +48,7 @@ export interface ConsumerSchemaOptions {
  * counterpart in Avro.
  */
 export function createPublicSchema(name: string, options: PublicSchemaOptions): PublicSchema {
-  const { source, outputSchema, key, config, version, deprecated } = options;
+  const { source, outputSchema, key, backfill, config, version, deprecated } = options;
   const candidate = {
     name,
     source,
@@ -51,6 +56,7 @@ export function createPublicSchema(name: string, options: PublicSchemaOptions): 
     version,
     ...(key === undefined ? {} : { key }),
     ...(deprecated === undefined ? {} : { deprecated }),
+    ...(backfill === undefined ? {} : { backfill }),
     config,
   };
   const schema = validate(publicSchema, candidate, `public schema "${name}"`);

@@ -1102,6 +1102,51 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  BACKFILL_TABLE_UNCLEAR: {
+    title: "It is not clear which table's rows make all objects of the public schema",
+    cause:
+      "Several tables have transformations, and none of them fixes its row in WHERE by a unique key that is also in the schema's key.",
+    hint: 'Name the tables whose rows make all objects: backfill: { tables: ["orders"] } in the public schema; or turn it off with backfill: "manual".',
+    retryable: false,
+    exitCode: 1,
+  },
+  BACKFILL_TABLE_UNFIT: {
+    title: "A table cannot be read in portions for the backfill",
+    cause:
+      "It has no unique key over columns that are NOT NULL, by which a portion could begin where the last one ended; or no transformation of the public schema speaks of it.",
+    hint: "Give it a primary key or a unique index over NOT NULL columns, or name another table in the public schema's backfill.tables.",
+    retryable: false,
+    exitCode: 1,
+  },
+  BACKFILL_OVERTAKEN: {
+    title: "More rows changed while a portion was read than can be kept in mind",
+    cause: "Very many changes of the same public schema while a slow statement read its rows.",
+    hint: "Nothing needs to be done: the portion is read again with fewer rows.",
+    retryable: true,
+    exitCode: 1,
+  },
+  BACKFILL_CONDITION_INVALID: {
+    title: "The condition of a backfill is not one",
+    cause:
+      "It is not a single SQL condition on the columns of the table that is read, or it fails for one of its rows.",
+    hint: "Try it at the source: SELECT count(*) FROM the_table WHERE (the condition).",
+    retryable: false,
+    exitCode: 2,
+  },
+  BACKFILL_NOT_UNDER_WAY: {
+    title: "There is no backfill that this could be done with",
+    cause: "It never began, is done, or was cancelled; or it is in the state already that was asked for.",
+    hint: "See `rejot-kafka backfill status`; `backfill start` begins anew.",
+    retryable: false,
+    exitCode: 1,
+  },
+  BACKFILL_RECORD_INVALID: {
+    title: "A record of a backfill in the progress topic cannot be read",
+    cause: "Something else wrote to the progress topic, or a newer version of rejot-kafka did.",
+    hint: "Run the version that wrote it, or find out who else writes to the topic.",
+    retryable: false,
+    exitCode: 1,
+  },
   NOTHING_TO_PUBLISH: {
     title: "The manifests define nothing that a source could publish",
     cause: "No manifest has a public schema whose data store has a slot and a publication.",

@@ -170,6 +170,24 @@ export const connection = z.strictObject({
 
 const identifier = z.string().regex(/^[a-z0-9_]+$/, "use lower-case letters, digits and underscores");
 
+const backfillMode = z.enum(["auto", "manual"]);
+
+const backfill = z
+  .union([
+    backfillMode,
+    z.strictObject({
+      mode: backfillMode
+        .optional()
+        .describe("Whether it begins by itself. Default: what the data store says."),
+      tables: z
+        .array(z.string())
+        .min(1)
+        .optional()
+        .describe("Tables whose rows make all objects. Default: found in the transformations."),
+    }),
+  ])
+  .describe("Whether the rows that are already there are published without being asked. Default auto.");
+
 const postgresDataStore = z.strictObject({
   connectionType: z.literal("postgres").describe("Postgres, the only kind that is published from."),
   slotName: identifier.describe("Name of the replication slot; made at the first start."),
@@ -180,6 +198,9 @@ const postgresDataStore = z.strictObject({
     .enum(["exactly-once", "at-least-once"])
     .optional()
     .describe("Kafka transactions, or an idempotent producer with lower latency. Default exactly-once."),
+  backfill: backfillMode
+    .optional()
+    .describe("What public schemas do that do not say it themselves. Default auto."),
 });
 
 /** The form of a data store inside a manifest. */
@@ -275,6 +296,7 @@ export const publicSchema = z.strictObject({
     .describe(
       "Says that this major version will be removed. Written by `rejot-kafka schema deprecate`, or by code.",
     ),
+  backfill: backfill.optional(),
   definitionFile,
   config: z
     .strictObject({

@@ -74,6 +74,7 @@ export class AvroEncoder implements Encoder {
         key: key(event.keyRow),
         value: event.row === null || value === undefined ? null : value(event.row),
         change,
+        position: event.position,
         timestampMs: event.commitTimeMs,
       };
     } catch (error) {

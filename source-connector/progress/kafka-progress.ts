@@ -1,5 +1,10 @@
 import type { Kafka, Producer } from "kafkajs";
 import { RejotError } from "../../shared/errors/error.ts";
+import {
+  type BackfillCommand,
+  type BackfillRecord,
+  decodeBackfill,
+} from "../../shared/kafka/backfill-record.ts";
 import type { CommittedRecord } from "../../shared/kafka/committed-records.ts";
 import { kafkaError } from "../../shared/kafka/kafka-client.ts";
 import { createKafkaReader, type KafkaReader } from "../../shared/kafka/kafka-reader.ts";
@@ -27,7 +32,11 @@ export class ProgressWatcher {
   readonly #topic: string;
   readonly #signal: AbortSignal;
   #nextOffset: bigint | undefined;
+  /** Decoded when it is asked for: while a source is active, its own go by that nobody asks for. */
+  #progressText: string | undefined;
   #progress: ProgressRecord | undefined;
+  readonly #backfills = new Map<string, BackfillRecord>();
+  readonly #commands = new Map<string, BackfillCommand>();
   #owner: string | undefined;
   /** Every claim seen: ours may be followed by one that has fenced us already. */
   readonly #claims = new Set<string>();
@@ -48,7 +57,19 @@ export class ProgressWatcher {
 
   /** The last progress record seen. */
   get progress(): ProgressRecord | undefined {
+    if (this.#progressText !== undefined) this.#progress = decodeProgress(this.#progressText);
+    this.#progressText = undefined;
     return this.#progress;
+  }
+
+  /** How far the backfill of each public schema is that ever had one. */
+  get backfills(): ReadonlyMap<string, BackfillRecord> {
+    return this.#backfills;
+  }
+
+  /** The last command about the backfill of each public schema. */
+  get commands(): ReadonlyMap<string, BackfillCommand> {
+    return this.#commands;
   }
 
   /** How long the owner has been silent, in milliseconds of this process's clock. */
@@ -96,7 +117,7 @@ export class ProgressWatcher {
     const value = record.value?.toString();
     if (value === undefined) return;
     if (key === PROGRESS_KEYS.progress) {
-      this.#progress = decodeProgress(value);
+      this.#progressText = value;
       this.#lastSignAtMs = Date.now();
     } else if (key === PROGRESS_KEYS.owner) {
       this.#owner = decodeInstance(value);
@@ -104,6 +125,10 @@ export class ProgressWatcher {
       this.#lastSignAtMs = Date.now();
     } else if (key === PROGRESS_KEYS.alive && decodeInstance(value) === this.#owner) {
       this.#lastSignAtMs = Date.now();
+    } else if (key !== undefined) {
+      const entry = decodeBackfill(key, value);
+      if (entry?.kind === "state") this.#backfills.set(entry.schema, entry.record);
+      else if (entry?.kind === "command") this.#commands.set(entry.schema, entry.command);
     }
   }
 }

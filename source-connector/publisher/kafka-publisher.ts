@@ -17,7 +17,7 @@ import {
   PROGRESS_KEYS,
   type ProgressRecord,
 } from "../../shared/kafka/progress-record.ts";
-import type { EncodedEvent, Progress, Publisher } from "../ports.ts";
+import type { EncodedEvent, Progress, ProgressNote, Publisher } from "../ports.ts";
 
 /** Records in one produce request: kafkajs' encoder grows worse than linear with more. */
 const RECORDS_PER_SEND = 1_000;
@@ -104,7 +104,11 @@ export class KafkaPublisher implements Publisher {
     this.#ends = Object.fromEntries(Object.entries(ends).map(([topic, offsets]) => [topic, { ...offsets }]));
   }
 
-  async publish(events: readonly EncodedEvent[], progress: Progress | null): Promise<void> {
+  async publish(
+    events: readonly EncodedEvent[],
+    progress: Progress | null,
+    notes: readonly ProgressNote[] = [],
+  ): Promise<void> {
     if (this.#failed)
       throw new RejotError("INTERNAL_ERROR", { detail: "a publisher was used after its failure" });
     try {
@@ -113,6 +117,7 @@ export class KafkaPublisher implements Publisher {
           throw named(kafkaError(cause, "publishing"), part);
         });
       }
+      if (notes.length > 0) await this.#note(notes);
       if (progress !== null) await this.#finish(progress);
     } catch (cause) {
       this.#failed = true;
@@ -187,6 +192,12 @@ export class KafkaPublisher implements Publisher {
       this.#begunAtMs = Date.now();
     }
     return this.#transaction;
+  }
+
+  /** Behind the events that they speak of: without transactions a crash may come between the two. */
+  async #note(notes: readonly ProgressNote[]): Promise<void> {
+    const sender = await this.#sender();
+    await sender.send({ topic: this.#options.progressTopic, acks: -1, messages: [...notes] });
   }
 
   async #finish(progress: Progress): Promise<void> {

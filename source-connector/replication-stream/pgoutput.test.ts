@@ -154,6 +154,17 @@ describe("PgoutputDecoder", () => {
     expect(both?.kind === "truncate" && both.relations.map(({ oid }) => oid)).toEqual([7]);
   });
 
+  test("of messages, those that a backfill has put into a transaction are marks", () => {
+    const message = (transactional: number, prefix: string, content: string) =>
+      new PgoutputDecoder().decode(
+        join("M", u8(transactional), u64(1n), text(prefix), u32(Buffer.byteLength(content)), content),
+      );
+    expect(message(1, "rejot.backfill", "ä")).toEqual({ kind: "mark", content: "ä" });
+    expect(message(0, "rejot.backfill", "a")).toBeUndefined();
+    expect(message(1, "rejot", "")).toBeUndefined();
+    expect(message(1, "rejot.backfill.other", "a")).toBeUndefined();
+  });
+
   test("messages, origins and types need no action", () => {
     const decoder = new PgoutputDecoder();
     for (const kind of ["M", "O", "Y"])

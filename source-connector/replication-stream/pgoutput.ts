@@ -1,6 +1,7 @@
 import { RejotError } from "../../shared/errors/error.ts";
 import type { Lsn } from "../../shared/postgres/lsn.ts";
 import {
+  BACKFILL_PREFIX,
   type Change,
   type Relation,
   type RelationColumn,
@@ -19,6 +20,7 @@ const INSERT = 0x49;
 const UPDATE = 0x55;
 const DELETE = 0x44;
 const TRUNCATE = 0x54;
+const MESSAGE = 0x4d;
 const KEY = 0x4b;
 const OLD = 0x4f;
 
@@ -59,6 +61,8 @@ export class PgoutputDecoder {
         return undefined;
       case TRUNCATE:
         return this.#truncate();
+      case MESSAGE:
+        return this.#message();
       default:
         return undefined;
     }
@@ -154,6 +158,16 @@ export class PgoutputDecoder {
       if (relation !== undefined) relations.push(relation);
     }
     return relations.length === 0 ? undefined : { kind: "truncate", relations };
+  }
+
+  /** Of all messages that programs put into the WAL, those that the backfill has put into a transaction. */
+  #message(): WalMessage | undefined {
+    const transactional = this.#byte() === 1;
+    this.#at += 8;
+    if (this.#cString() !== BACKFILL_PREFIX || !transactional) return undefined;
+    const length = this.#buffer.readUInt32BE(this.#at);
+    const from = this.#at + 4;
+    return { kind: "mark", content: this.#buffer.toString("utf8", from, from + length) };
   }
 
   #byte(): number {

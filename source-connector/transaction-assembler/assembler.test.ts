@@ -93,4 +93,12 @@ describe("TransactionAssembler", () => {
       expect.objectContaining({ code: "REPLICATION_PROTOCOL" }),
     );
   });
+
+  test("marks stay with their transaction, and are bounded", () => {
+    const mark = (content: string): WalMessage => ({ kind: "mark", content });
+    const many = Array.from({ length: 50 }, (_, i) => mark(String(i)));
+    const pieces = piecesOf([begin(5n), mark("a"), commit(6n), begin(7n), change(1), commit(8n)]);
+    expect(pieces.map(({ marks }) => marks)).toEqual([["a"], undefined]);
+    expect(piecesOf([begin(5n), ...many, commit(6n)])[0]?.marks).toHaveLength(16);
+  });
 });

@@ -7,6 +7,9 @@ export interface PieceLimits {
   readonly maxBytes: number;
 }
 
+/** Ours are alone in their transactions. */
+const MAX_MARKS = 16;
+
 /** What a TRUNCATE of a used table does: it tells no rows, so there is nothing to publish for it. */
 export type OnTruncate = "stop" | "ignore";
 
@@ -20,6 +23,7 @@ export class TransactionAssembler {
   #open: TransactionInfo | undefined;
   #changes: Change[] = [];
   #bytes = 0;
+  #marks: string[] = [];
 
   constructor(limits: PieceLimits, onTruncate: OnTruncate) {
     this.#limits = limits;
@@ -41,6 +45,10 @@ export class TransactionAssembler {
       case "truncate":
         if (this.#onTruncate === "ignore") return undefined;
         throw new RejotError("TRUNCATE_STOPS", { detail: namesOf(message.relations) });
+      case "mark":
+        // A foreign program may send any number of them under our prefix.
+        if (this.#marks.length < MAX_MARKS) this.#marks.push(message.content);
+        return undefined;
       case "commit": {
         const piece = this.#piece(message.endLsn);
         this.#open = undefined;
@@ -53,7 +61,9 @@ export class TransactionAssembler {
     if (this.#open === undefined) {
       throw new RejotError("REPLICATION_PROTOCOL", { detail: "a change outside of a transaction" });
     }
-    const piece = { ...this.#open, changes: this.#changes, endLsn, bytes: this.#bytes };
+    const marks = this.#marks.length === 0 ? {} : { marks: this.#marks };
+    const piece = { ...this.#open, changes: this.#changes, endLsn, bytes: this.#bytes, ...marks };
+    this.#marks = [];
     this.#changes = [];
     this.#bytes = 0;
     return piece;

@@ -1,14 +1,13 @@
 import { RejotError } from "../../shared/errors/error.ts";
-import { delay } from "../../shared/lifecycle/backoff.ts";
 import { type PostgresClient, postgresError, sqlState } from "../../shared/postgres/client.ts";
 import type { Batch, Change, TextEvent, Transformer } from "../ports.ts";
 import { EventOrder, type Transformed } from "./event-order.ts";
-import { contains, parseSnapshot } from "./snapshot.ts";
+import { beginContaining } from "./postgres-snapshot.ts";
 import { FailedRun, StatementRuns } from "./statement-runs.ts";
 import type { SchemaPlan, TablePlan, TablePlans } from "./table-plans.ts";
 
-const BEGIN =
-  "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_current_snapshot()::text AS snapshot";
+/** So many transactions without a statement may pass before a snapshot is asked for all the same. */
+const MAX_UNPROVEN = 10_000;
 
 /** Runs transformations on one connection, one batch at a time. */
 export class PostgresTransformer implements Transformer {
@@ -16,6 +15,7 @@ export class PostgresTransformer implements Transformer {
   readonly #plans: TablePlans;
   readonly #signal: AbortSignal;
   readonly #order: EventOrder;
+  readonly #unproven = new Set<number>();
 
   /** `keyFields` of each public schema of the source, in the order of the plans' schemas. */
   constructor(
@@ -28,6 +28,14 @@ export class PostgresTransformer implements Transformer {
     this.#plans = plans;
     this.#order = new EventOrder(keyFields);
     this.#signal = signal;
+  }
+
+  /**
+   * Transactions that passed and that no snapshot was seen to contain yet, by the 32 bits of the wire. Whatever passed
+   * before is in every snapshot from now on.
+   */
+  get unproven(): ReadonlySet<number> {
+    return this.#unproven;
   }
 
   async transform(batch: Batch): Promise<TextEvent[]> {
@@ -51,8 +59,10 @@ export class PostgresTransformer implements Transformer {
   async #run(batch: Batch): Promise<Transformed[][]> {
     const runs = new StatementRuns();
     const work = batch.map((piece) => piece.changes.flatMap((change) => this.#ask(runs, change)));
-    if (runs.isEmpty) return work;
-    await this.#beginAfter(batch);
+    for (const { xid } of batch) this.#unproven.add(xid);
+    if (runs.isEmpty && this.#unproven.size < MAX_UNPROVEN) return work;
+    await beginContaining(this.#client, this.#unproven, this.#signal);
+    this.#unproven.clear();
     await runs.execute(this.#client);
     for (const transformed of work.flat()) this.#askForLeft(runs, transformed);
     await runs.execute(this.#client);
@@ -103,22 +113,6 @@ export class PostgresTransformer implements Transformer {
     if (plan === undefined)
       throw new RejotError("INTERNAL_ERROR", { detail: `no plan for ${change.relation.name}` });
     return plan;
-  }
-
-  /**
-   * Begins a transaction whose snapshot contains every transaction of the batch. Postgres sends a commit to the WAL
-   * stream before it takes the transaction off the list of running ones (and with a synchronous standby, long
-   * before), so a query run at once can miss the very change it is run for.
-   */
-  async #beginAfter(batch: Batch): Promise<void> {
-    const xids = new Set(batch.map((piece) => piece.xid));
-    for (let waitMs = 1; ; waitMs = Math.min(waitMs * 2, 50)) {
-      const results = (await this.#client.query(BEGIN)) as unknown as { rows: { snapshot: string }[] }[];
-      const snapshot = parseSnapshot(results[1]?.rows[0]?.snapshot ?? "");
-      if ([...xids].every((xid) => contains(snapshot, xid))) return;
-      await this.#client.query("ROLLBACK");
-      await delay(waitMs, this.#signal);
-    }
   }
 
   async #final(error: unknown): Promise<unknown> {

@@ -135,7 +135,8 @@ class Publishing {
       const encode = this.#encoders.get(change.schema);
       if (encode === undefined) throw new Error(`no schema ${change.schema}`);
       const position = { commitLsn, index: from + i };
-      return { ...encode(change), change: formatChange(change.op, position), timestampMs: commitTimeMs };
+      const header = formatChange(change.op, position);
+      return { ...encode(change), change: header, position, timestampMs: commitTimeMs };
     });
     const progress = { commitLsn, endLsn: (commitLsn + 1n) as Lsn, commitTimeMs };
     await this.#publisher.publish(events, commit ? progress : null);

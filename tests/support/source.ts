@@ -3,7 +3,12 @@ import type { UnitStatus } from "../../shared/http/status.ts";
 import { progressTopic, publicSchemaTopic } from "../../shared/kafka/naming.ts";
 import { parseChange } from "../../shared/kafka/position.ts";
 import { loadManifests } from "../../shared/manifest/load.ts";
-import type { Manifest, PublicSchema, Transformation } from "../../shared/manifest/schema.ts";
+import type {
+  Manifest,
+  PostgresDataStore,
+  PublicSchema,
+  Transformation,
+} from "../../shared/manifest/schema.ts";
 import { resolveWorkspace } from "../../shared/manifest/workspace.ts";
 import { parseLsn } from "../../shared/postgres/lsn.ts";
 import { type SourceConfig, sourceSettings } from "../../source-connector/config.ts";
@@ -29,6 +34,7 @@ export interface TestSchema {
   /** By name: a type in a word, or JSON Schema. */
   readonly fields: Readonly<Record<string, FieldType | object>>;
   readonly key?: string[];
+  readonly backfill?: PublicSchema["backfill"];
   readonly transformations: readonly Transformation[];
 }
 
@@ -45,6 +51,8 @@ export interface SourceOptions {
   /** Default 3. */
   readonly partitions?: number;
   readonly delivery?: "exactly-once" | "at-least-once";
+  /** Default manual: most tests look at what changes, and only at that. */
+  readonly backfill?: PostgresDataStore["backfill"];
   /** Settings of every source of this fixture. */
   readonly config?: Partial<SourceConfig>;
   /** Default: the servers of the run. */
@@ -126,6 +134,7 @@ export async function createSourceFixture(options: SourceOptions): Promise<Sourc
           connectionType: "postgres",
           slotName,
           publicationName,
+          backfill: options.backfill ?? "manual",
           ...(options.delivery === undefined ? {} : { delivery: options.delivery }),
         },
       },
@@ -173,7 +182,7 @@ export async function createSourceFixture(options: SourceOptions): Promise<Sourc
   };
 }
 
-function publicSchemaOf({ name, fields, key, transformations }: TestSchema): PublicSchema {
+function publicSchemaOf({ name, fields, key, backfill, transformations }: TestSchema): PublicSchema {
   const properties = Object.fromEntries(
     Object.entries(fields).map(([field, type]) => [
       field,
@@ -185,6 +194,7 @@ function publicSchemaOf({ name, fields, key, transformations }: TestSchema): Pub
     source: { dataStoreSlug: "db" },
     outputSchema: { type: "object", properties, required: Object.keys(fields) },
     ...(key === undefined ? {} : { key }),
+    ...(backfill === undefined ? {} : { backfill }),
     version: { major: 1, minor: 0 },
     config: { publicSchemaType: "postgres", transformations: [...transformations] },
   };

@@ -1,0 +1,39 @@
+import type { BackfillRecord } from "../../shared/kafka/backfill-record.ts";
+
+const BAR = 20;
+
+/** How far a backfill is, in one line: a bar, rows, rate, time left. `rowsPerSecond` where it was measured. */
+export function progressLine(
+  name: string,
+  record: BackfillRecord,
+  rowsPerSecond: number | undefined,
+): string {
+  const { state, rows, overtaken, where, error } = record;
+  const total = state === "done" ? rows : Math.max(rows, record.estimatedRows);
+  const share = state === "done" ? 1 : total === 0 ? 0 : Math.min(0.99, rows / total);
+  const filled = Math.floor(share * BAR);
+  const parts = [
+    `[${"#".repeat(filled)}${"-".repeat(BAR - filled)}] ${String(Math.floor(share * 100)).padStart(3)} %`,
+    `${count(rows)}${state === "done" ? "" : ` of about ${count(total)}`} rows`,
+  ];
+  if (state === "running" && rowsPerSecond !== undefined && rowsPerSecond > 0) {
+    parts.push(
+      `${count(Math.round(rowsPerSecond))} rows/s`,
+      `${duration((total - rows) / rowsPerSecond)} left`,
+    );
+  }
+  if (overtaken > 0) parts.push(`${count(overtaken)} overtaken by changes`);
+  if (where !== null) parts.push(`WHERE ${where}`);
+  return `${name}: ${state}  ${parts.join("  ")}${error === null ? "" : `\n  ${error}`}`;
+}
+
+function count(value: number): string {
+  return value.toLocaleString("en-US");
+}
+
+function duration(seconds: number): string {
+  const whole = Math.max(0, Math.ceil(seconds));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3_600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3_600)} h ${Math.floor((whole % 3_600) / 60)} min`;
+}

@@ -1,0 +1,139 @@
+import { formatChange } from "../../shared/kafka/position.ts";
+import type { Lsn } from "../../shared/postgres/lsn.ts";
+import type { Batch, EncodedEvent, Interleaver, ProgressNote, TransactionPiece } from "../ports.ts";
+
+/** A chunk that has been read and waits for its mark. */
+export interface ReadChunk {
+  /** What the mark says: a name that was never used before. */
+  readonly mark: string;
+  readonly events: readonly EncodedEvent[];
+  /** What the progress topic gets to know; made when it is known how many events a change had overtaken. */
+  readonly note: (counts: { readonly events: number; readonly overtaken: number }) => ProgressNote;
+}
+
+/** The time between the beginning of a chunk's reading and its place in the stream. */
+export interface Window {
+  /** More keys have changed than are kept: the chunk has to be read again, with fewer rows. */
+  readonly overflown: boolean;
+  /** Hands the chunk over. From now on its mark may come; `landed` then tells where it stands. */
+  hold(chunk: ReadChunk): void;
+  /** The commit LSN of the mark, once it has come. */
+  readonly landedAt: Lsn | undefined;
+  /** Ends a window whose chunk is not used. */
+  close(): void;
+}
+
+/** Keys that one window keeps while its chunk is read: 32 bytes or so each. */
+const MAX_CHANGED = 200_000;
+
+/**
+ * Puts chunks into the stream so that no key goes back in time.
+ *
+ * A chunk is read in a snapshot that contains everything merged before its window opened. What changes later comes
+ * through `merge` while the window is open, and takes the key's event out of the chunk: the change is newer, or as new.
+ * When reading is done, a mark is sent through the WAL. It stands behind every commit that the snapshot could see, so
+ * at its place what is left of the chunk is what those keys are, and whatever follows is newer.
+ *
+ * Keys are compared as they are in the topic, not as rows: so an object that another table's change has published, a
+ * tombstone, or a row that has become another object counts as well.
+ */
+export class ChunkWindows implements Interleaver {
+  readonly #open = new Set<OpenWindow>();
+
+  /** Begins to watch a topic's keys. Everything merged so far has to be in the snapshot that the chunk is read in. */
+  open(topic: string): Window {
+    const window = new OpenWindow(topic, () => this.#open.delete(window));
+    this.#open.add(window);
+    return window;
+  }
+
+  merge(
+    batch: Batch,
+    events: readonly EncodedEvent[],
+  ): { readonly events: readonly EncodedEvent[]; readonly notes: readonly ProgressNote[] } {
+    if (this.#open.size === 0) return { events, notes: [] };
+    const merged: EncodedEvent[] = [];
+    const notes: ProgressNote[] = [];
+    let next = 0;
+    const passUpTo = (commitLsn: Lsn | undefined): void => {
+      for (let event = events[next]; event !== undefined; event = events[++next]) {
+        if (commitLsn !== undefined && event.position.commitLsn > commitLsn) return;
+        for (const window of this.#open) window.changed(event);
+        merged.push(event);
+      }
+    };
+    for (const piece of batch) {
+      for (const window of this.#markedBy(piece)) {
+        passUpTo(piece.commitLsn);
+        const landed = window.land(piece);
+        for (const event of landed.events) merged.push(event);
+        notes.push(landed.note);
+      }
+    }
+    passUpTo(undefined);
+    return { events: merged, notes };
+  }
+
+  #markedBy({ marks }: TransactionPiece): OpenWindow[] {
+    if (marks === undefined) return [];
+    return [...this.#open].filter((window) => window.mark !== undefined && marks.includes(window.mark));
+  }
+}
+
+class OpenWindow implements Window {
+  readonly #topic: string;
+  readonly #close: () => void;
+  #changed: Set<string> | undefined = new Set();
+  #events = new Map<string, EncodedEvent>();
+  #chunk: ReadChunk | undefined;
+  #distinct = 0;
+  overflown = false;
+  landedAt: Lsn | undefined;
+
+  constructor(topic: string, close: () => void) {
+    this.#topic = topic;
+    this.#close = close;
+  }
+
+  get mark(): string | undefined {
+    return this.#chunk?.mark;
+  }
+
+  changed({ topic, key }: EncodedEvent): void {
+    if (topic !== this.#topic || this.overflown) return;
+    const name = key.toString("latin1");
+    if (this.#changed === undefined) {
+      this.#events.delete(name);
+      return;
+    }
+    this.#changed.add(name);
+    if (this.#changed.size <= MAX_CHANGED) return;
+    this.overflown = true;
+    this.#changed.clear();
+  }
+
+  hold(chunk: ReadChunk): void {
+    this.#chunk = chunk;
+    // Rows of one snapshot that make the same object make the same event: one will do.
+    for (const event of chunk.events) this.#events.set(event.key.toString("latin1"), event);
+    this.#distinct = this.#events.size;
+    for (const name of this.#changed ?? []) this.#events.delete(name);
+    this.#changed = undefined;
+  }
+
+  land({ commitLsn, commitTimeMs }: TransactionPiece): { events: EncodedEvent[]; note: ProgressNote } {
+    const chunk = this.#chunk as ReadChunk;
+    const events = [...this.#events.values()].map((event, index) => {
+      const position = { commitLsn, index };
+      return { ...event, position, change: formatChange("r", position), timestampMs: commitTimeMs };
+    });
+    this.landedAt = commitLsn;
+    this.#events = new Map();
+    this.#close();
+    return { events, note: chunk.note({ events: events.length, overtaken: this.#distinct - events.length }) };
+  }
+
+  close(): void {
+    this.#close();
+  }
+}

@@ -1,0 +1,105 @@
+import { describe, expect, test } from "vitest";
+import type { BackfillRecord } from "../../shared/kafka/backfill-record.ts";
+import type { Chunk } from "../ports.ts";
+import { afterChunk, beginning, newRecord, obeyed, withTables } from "./course.ts";
+
+const ORDERS = { table: '"public"."orders"', keyColumns: ["id"] };
+const LINES = { table: '"public"."lines"', keyColumns: ["order_id", "id"] };
+
+function record(changes: Partial<BackfillRecord> = {}): BackfillRecord {
+  const order = { id: "b", uses: [ORDERS.table], where: null, rowsPerSecond: null, command: null, nowMs: 1 };
+  return { ...newRecord(order), tables: [ORDERS, LINES], ...changes };
+}
+
+const chunk = (rows: number, last: string[] | null, finished = false): Chunk => ({
+  events: [],
+  rows,
+  last,
+  finished,
+});
+
+describe("beginning", () => {
+  test("a new schema, or a new major, which has no record either, begins by itself", () => {
+    expect(beginning("auto", ["a"], undefined)).toBe("start");
+    expect(beginning("manual", ["a"], undefined)).toBe("rest");
+  });
+
+  test("a table newly used begins anew, one that is not used any more does not", () => {
+    const done = record({ state: "done", uses: ["a", "b"] });
+    expect(beginning("auto", ["a", "b", "c"], done)).toBe("start");
+    expect(beginning("auto", ["a"], done)).toBe("rest");
+    expect(beginning("manual", ["c"], done)).toBe("rest");
+  });
+
+  test.each(["running", "paused", "failed"] as const)("what is %s goes on, however it began", (state) => {
+    expect(beginning("manual", [ORDERS.table], record({ state }))).toBe("go on");
+    expect(beginning("auto", [ORDERS.table], record({ state }))).toBe("go on");
+  });
+
+  test.each(["done", "cancelled"] as const)("what is %s rests", (state) => {
+    expect(beginning("auto", [ORDERS.table], record({ state }))).toBe("rest");
+  });
+});
+
+describe("afterChunk", () => {
+  test("goes behind the last row, to the next table, and to the end", () => {
+    const first = afterChunk(record(), chunk(2, ["7"]), 5);
+    expect(first).toMatchObject({ at: 0, after: ["7"], rows: 2, state: "running", updatedAt: 5 });
+    const second = afterChunk(first, chunk(1, ["8"], true), 6);
+    expect(second).toMatchObject({ at: 1, after: null, rows: 3, state: "running" });
+    expect(afterChunk(second, chunk(0, null, true), 7)).toMatchObject({ at: 2, rows: 3, state: "done" });
+  });
+
+  test("a table that ends exactly with a chunk keeps its place until the empty one", () => {
+    const before = record({ after: ["7"], rows: 2 });
+    expect(afterChunk(before, chunk(0, null, true), 5)).toMatchObject({ at: 1, after: null, rows: 2 });
+  });
+});
+
+describe("withTables", () => {
+  test("keeps the place in the same table with the same key", () => {
+    const place = { at: 1, after: ["4", "2"], rows: 90 };
+    expect(withTables(record(place), [ORDERS, LINES], 50)).toMatchObject({ ...place, estimatedRows: 90 });
+  });
+
+  test("begins a table anew whose key is another one, and all of it where another table comes before", () => {
+    const place = { at: 1, after: ["4", "2"] };
+    const other = { ...LINES, keyColumns: ["id"] };
+    expect(withTables(record(place), [ORDERS, other], 50)).toMatchObject({ at: 1, after: null });
+    expect(withTables(record(place), [LINES], 50)).toMatchObject({ at: 0, after: null });
+    expect(withTables(record({ tables: [] }), [ORDERS], 50)).toMatchObject({ at: 0, after: null });
+  });
+});
+
+describe("obeyed", () => {
+  const command = (action: "start" | "pause" | "resume" | "cancel", id = "c") => {
+    return { id, action, where: null, rowsPerSecond: null };
+  };
+  const never = () => {
+    throw new Error("not to begin");
+  };
+
+  test.each([
+    ["pause", "running", "paused"],
+    ["pause", "done", "done"],
+    ["resume", "paused", "running"],
+    ["resume", "failed", "running"],
+    ["resume", "cancelled", "cancelled"],
+    ["cancel", "paused", "cancelled"],
+    ["cancel", "done", "done"],
+  ] as const)("%s makes of a %s one: %s", (action, state, expected) => {
+    const after = obeyed(record({ state, error: "e" }), command(action), 9, never);
+    expect(after).toMatchObject({ state: expected, command: "c" });
+  });
+
+  test("start begins anew, whatever there was", () => {
+    const begun = record({ id: "new" });
+    expect(obeyed(undefined, command("start"), 9, () => begun)).toBe(begun);
+    expect(obeyed(record({ state: "running" }), command("start"), 9, () => begun)).toBe(begun);
+  });
+
+  test("a command is followed once", () => {
+    expect(obeyed(record({ command: "c" }), command("start"), 9, never)).toBeUndefined();
+    expect(obeyed(undefined, command("pause"), 9, never)).toBeUndefined();
+  });
+});
