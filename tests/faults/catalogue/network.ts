@@ -1,0 +1,99 @@
+import type { Fault, FaultContext } from "../harness/fault.ts";
+import type { Link } from "../harness/link.ts";
+
+/** The six connections that can be broken apart from each other. */
+const CONNECTIONS: Readonly<Record<string, (context: FaultContext) => readonly Link[]>> = {
+  "source and Postgres": ({ pipeline }) => [pipeline.links.sourcePostgres],
+  "source and Kafka": ({ pipeline }) => pipeline.links.sourceKafka,
+  "sink and Kafka": ({ pipeline }) => pipeline.links.sinkKafka,
+  "sink and destination": ({ pipeline }) => [pipeline.links.destinationPostgres],
+};
+
+interface Break {
+  readonly id: string;
+  readonly title: string;
+  readonly recoveryMs?: number;
+  make(links: readonly Link[], context: FaultContext): Promise<void>;
+}
+
+const BREAKS: readonly Break[] = [
+  {
+    id: "cut",
+    title: "is cut for some seconds",
+    async make(links, { last, random }) {
+      for (const link of links) link.cut();
+      await last(random.int(500, 6_000));
+      for (const link of links) link.heal();
+    },
+  },
+  {
+    id: "delay",
+    title: "takes 500 ms longer each way",
+    async make(links, { last }) {
+      for (const link of links) link.delay(500);
+      await last(6_000);
+      for (const link of links) link.heal();
+    },
+  },
+  {
+    id: "reset",
+    title: "is reset again and again",
+    async make(links, { last, random }) {
+      for (let i = 0; i < 5; i++) {
+        for (const link of links) link.reset();
+        await last(random.int(20, 1_200));
+      }
+    },
+  },
+  {
+    id: "stall",
+    title: "swallows everything for some seconds and then delivers it",
+    async make(links, { last, random }) {
+      for (const link of links) link.stall();
+      await last(random.int(3_000, 12_000));
+      for (const link of links) link.heal();
+    },
+  },
+  {
+    id: "forgotten",
+    title: "is half open: established connections are dead without a word, new ones work",
+    recoveryMs: 120_000,
+    async make(links, { last }) {
+      for (const link of links) link.forget();
+      await last(3_000);
+    },
+  },
+  {
+    id: "flapping",
+    title: "comes and goes",
+    async make(links, { last, random }) {
+      for (let i = 0; i < 8; i++) {
+        for (const link of links) link.cut();
+        await last(random.int(50, 1_000));
+        for (const link of links) link.heal();
+        await last(random.int(50, 1_500));
+      }
+    },
+  },
+];
+
+const QUICK: Readonly<Record<string, number>> = {
+  "network-source-and-kafka-reset": 11,
+  "network-sink-and-destination-flapping": 12,
+};
+
+/** Every connection, broken in every way. */
+export const NETWORK: readonly Fault[] = Object.entries(CONNECTIONS).flatMap(([name, linksOf]) =>
+  BREAKS.map((kind): Fault => {
+    const id = `network-${name.toLowerCase().replaceAll(" ", "-")}-${kind.id}`;
+    const quickSeed = QUICK[id];
+    return {
+      id,
+      group: "4. Network",
+      title: `the connection between ${name} ${kind.title}`,
+      ...(quickSeed === undefined ? {} : { quickSeed }),
+      ...(kind.recoveryMs === undefined ? {} : { recoveryMs: kind.recoveryMs }),
+      run: (context) => kind.make(linksOf(context), context),
+    };
+  }),
+);

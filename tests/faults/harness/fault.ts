@@ -1,0 +1,148 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { ConnectorStatus } from "../../../shared/http/status.ts";
+import type { Random } from "../../support/random.ts";
+import { randomOf } from "../../support/random.ts";
+import { type Complaints, checkTopics, compareDatabases, compareOrder } from "./oracle.ts";
+import { type FaultServers, Pipeline, type PipelineOptions } from "./pipeline.ts";
+import { startWorkload, type Workload } from "./workload.ts";
+
+/** What a fault works on. */
+export interface FaultContext {
+  readonly pipeline: Pipeline;
+  readonly workload: Workload;
+  readonly random: Random;
+  readonly servers: FaultServers;
+  /** Lets the fault last. */
+  last(ms: number): Promise<void>;
+}
+
+/** One kind of fault; everything random in it comes from the seed. */
+export interface Fault {
+  /** Unique, for the command line and the table. */
+  readonly id: string;
+  /** The paragraph of the list of faults. */
+  readonly group: string;
+  readonly title: string;
+  /** With a seed, it is made in every test run. */
+  readonly quickSeed?: number;
+  readonly options?: (servers: FaultServers) => Partial<PipelineOptions> | Promise<Partial<PipelineOptions>>;
+  /** Servers of its own, ended after the run. */
+  readonly servers?: (shared: FaultServers, resources: AsyncDisposableStack) => Promise<FaultServers>;
+  /** How long the pipeline may take to catch up once the fault is over. Default 90,000. */
+  readonly recoveryMs?: number;
+  /** Makes the fault and ends it. A throw is a failure of the run. */
+  run(context: FaultContext): Promise<void>;
+}
+
+/** What one run of a fault came to. */
+export interface FaultResult {
+  readonly id: string;
+  readonly seed: number;
+  readonly passed: boolean;
+  readonly complaints: readonly string[];
+  /** Committed transactions of the workload. */
+  readonly transactions: number;
+  /** From the end of the fault until the destination equals the source. */
+  readonly recoveredMs: number;
+  readonly seconds: number;
+}
+
+const WARM_UP_TRANSACTIONS = 20;
+const RECOVERY_MS = 90_000;
+const HEALTH_MS = 20_000;
+const POLL_MS = 200;
+
+/** Runs one fault under load, and lets the oracle judge. Never throws: what goes wrong is in the result. */
+export async function runFault(fault: Fault, seed: number, shared: FaultServers): Promise<FaultResult> {
+  const startedAt = Date.now();
+  const random = randomOf(seed);
+  let transactions = 0;
+  let recoveredMs = 0;
+  const complaints: string[] = [];
+  let pipeline: Pipeline | undefined;
+  try {
+    await using resources = new AsyncDisposableStack();
+    const servers = (await fault.servers?.(shared, resources)) ?? shared;
+    pipeline = resources.use(await Pipeline.create({ servers, ...(await fault.options?.(servers)) }));
+    await pipeline.startBoth();
+    const workload = startWorkload(pipeline.database, random.fork());
+    resources.defer(() => workload.stop().catch(() => {}));
+    await until(() => workload.committed >= WARM_UP_TRANSACTIONS, 30_000, "the workload to begin");
+    await fault.run({ pipeline, workload, random, servers, last: (ms) => delay(ms) });
+    await workload.stop();
+    transactions = workload.committed;
+    const healedAt = Date.now();
+    complaints.push(...(await convergence(pipeline, fault.recoveryMs ?? RECOVERY_MS)));
+    recoveredMs = Date.now() - healedAt;
+    if (complaints.length === 0) {
+      complaints.push(...(await compareOrder(pipeline)), ...(await checkTopics(pipeline)));
+      complaints.push(...(await health(pipeline)));
+    }
+    if (complaints.length > 0) complaints.push(await lastWords(pipeline));
+  } catch (error) {
+    complaints.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    if (pipeline !== undefined) complaints.push(await lastWords(pipeline));
+  }
+  return {
+    id: fault.id,
+    seed,
+    passed: complaints.length === 0,
+    complaints,
+    transactions,
+    recoveredMs,
+    seconds: (Date.now() - startedAt) / 1000,
+  };
+}
+
+/** Waits until a condition holds. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  timeoutMs: number,
+  what: string,
+): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    if (await Promise.resolve(condition()).catch(() => false)) return;
+    if (Date.now() > deadline) throw new Error(`after ${timeoutMs} ms still waiting for ${what}`);
+    await delay(POLL_MS);
+  }
+}
+
+async function convergence(pipeline: Pipeline, timeoutMs: number): Promise<Complaints> {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    await pipeline.keepAlive();
+    const complaints = await compareDatabases(pipeline).catch((error: unknown) => [String(error)]);
+    if (complaints.length === 0) return [];
+    if (Date.now() > deadline) return [`not equal after ${timeoutMs} ms`, ...complaints];
+    await delay(POLL_MS);
+  }
+}
+
+/** Once all is through, both must say so. */
+async function health(pipeline: Pipeline): Promise<Complaints> {
+  const complaints: Complaints = [];
+  for (const kind of ["source", "sink"] as const) {
+    let last: ConnectorStatus | undefined;
+    const isWell = async () => {
+      last = await pipeline[kind]?.status();
+      return last?.units.every((unit) => unit.role === "active" && unit.lastError === null) ?? false;
+    };
+    await until(isWell, HEALTH_MS, "health").catch(() => {
+      complaints.push(`the ${kind} works, but does not say so: ${JSON.stringify(last?.units)}`);
+    });
+  }
+  return complaints;
+}
+
+/** What the connectors say of themselves, for the one who looks into a failure. */
+async function lastWords(pipeline: Pipeline): Promise<string> {
+  const words: string[] = [];
+  for (const kind of ["source", "sink"] as const) {
+    const connector = pipeline[kind];
+    if (connector === undefined) continue;
+    const status = await connector.status().catch((error: unknown) => String(error));
+    words.push(`${kind}: ${JSON.stringify(status)}`, connector.logTail());
+  }
+  return words.join("\n");
+}

@@ -1,0 +1,105 @@
+import { parseChange } from "../../../shared/kafka/position.ts";
+import { type ReadRecord, readTopic, toJson } from "../../support/kafka.ts";
+import type { Pipeline } from "./pipeline.ts";
+
+const ITEMS = "SELECT id, owner, n, v, body FROM items ORDER BY id";
+const SOURCE_OWNERS = `SELECT o.id, count(i.id) AS items, coalesce(sum(i.n), 0) AS total
+  FROM owners o JOIN items i ON i.owner = o.id GROUP BY o.id ORDER BY o.id`;
+/** Owners that never had an item were never published; those that lost theirs were. */
+const DESTINATION_OWNERS = "SELECT id, items, total FROM owners WHERE items > 0 ORDER BY id";
+
+/** What is not as it should be, in words; empty when all is well. */
+export type Complaints = string[];
+
+/** Compares the databases, by plain SQL, while nothing is written to the source. */
+export async function compareDatabases({ database, destination }: Pipeline): Promise<Complaints> {
+  const pairs: [string, string, string][] = [
+    ["items", ITEMS, ITEMS],
+    ["owners", SOURCE_OWNERS, DESTINATION_OWNERS],
+    [
+      "events applied per key",
+      "SELECT id, events FROM audit ORDER BY id",
+      "SELECT id, events FROM tally ORDER BY id",
+    ],
+  ];
+  const complaints: Complaints = [];
+  for (const [what, sourceSql, destinationSql] of pairs) {
+    const [wanted, found] = await Promise.all([database.query(sourceSql), destination.query(destinationSql)]);
+    const difference = firstDifference(wanted, found);
+    if (difference !== undefined) complaints.push(`${what}: ${difference}`);
+  }
+  return complaints;
+}
+
+/** Versions of a key only grow: counted by the consumer SQL itself. */
+export async function compareOrder({ destination }: Pipeline): Promise<Complaints> {
+  const rows = await destination.query(
+    "SELECT id, disorder FROM tally WHERE disorder > 0 ORDER BY id LIMIT 3",
+  );
+  return rows.map((row) => `key ${row.id} was applied out of order ${row.disorder} times`);
+}
+
+/** Reads the topics as a stranger that sees committed records only. */
+export async function checkTopics(pipeline: Pipeline): Promise<Complaints> {
+  const { brokers, registryUrl } = pipeline.servers;
+  const read = (topic: string) => readTopic(topic, { brokers, registryUrl });
+  const items = await read(pipeline.topic("item"));
+  const all = [...items, ...(await read(pipeline.topic("owner")))];
+  return [...checkPositions(all), ...checkPartitions(all), ...(await checkCounts(pipeline, items))];
+}
+
+/** The events of a transaction are numbered from 0 over all topics, none missing and none twice. */
+function checkPositions(records: readonly ReadRecord[]): Complaints {
+  const indexes = new Map<string, number[]>();
+  for (const record of records) {
+    const [, lsn = "", index = ""] = record.change?.split(":") ?? [];
+    const list = indexes.get(lsn) ?? [];
+    list.push(Number(index));
+    indexes.set(lsn, list);
+  }
+  return [...indexes]
+    .filter(([, list]) => list.sort((a, b) => a - b).some((index, i) => index !== i))
+    .slice(0, 3)
+    .map(([lsn, list]) => `positions of transaction ${lsn} are ${list.slice(0, 20).join(", ")}`);
+}
+
+/** Positions grow with the offsets of a partition, so they do for every key. */
+function checkPartitions(records: readonly ReadRecord[]): Complaints {
+  const last = new Map<string, ReadRecord>();
+  for (const record of records) {
+    const place = `${record.topic}/${record.partition}`;
+    const before = last.get(place);
+    if (before !== undefined && !isAbove(record, before))
+      return [`${place}: ${record.change} at offset ${record.offset} follows ${before.change}`];
+    last.set(place, record);
+  }
+  return [];
+}
+
+async function checkCounts({ database }: Pipeline, items: readonly ReadRecord[]): Promise<Complaints> {
+  const counts = new Map<string, number>();
+  for (const { key } of items) {
+    const id = String((JSON.parse(toJson(key)) as { id: unknown }).id);
+    counts.set(id, (counts.get(id) ?? 0) + 1);
+  }
+  const wanted = await database.query("SELECT id, events FROM audit ORDER BY id");
+  const found = [...counts]
+    .sort(([a], [b]) => Number(a) - Number(b))
+    .map(([id, events]) => ({ id, events: String(events) }));
+  const difference = firstDifference(wanted, found);
+  return difference === undefined ? [] : [`events in the topic per key: ${difference}`];
+}
+
+function isAbove(record: ReadRecord, before: ReadRecord): boolean {
+  const [a, b] = [parseChange(record.change).position, parseChange(before.change).position];
+  return a.commitLsn === b.commitLsn ? a.index > b.index : a.commitLsn > b.commitLsn;
+}
+
+function firstDifference(wanted: readonly object[], found: readonly object[]): string | undefined {
+  const length = Math.max(wanted.length, found.length);
+  for (let i = 0; i < length; i++) {
+    const [a, b] = [JSON.stringify(wanted[i]), JSON.stringify(found[i])];
+    if (a !== b) return `wanted ${a}, found ${b} (${wanted.length} against ${found.length} rows)`;
+  }
+  return undefined;
+}

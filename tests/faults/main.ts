@@ -1,0 +1,73 @@
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { parseArgs } from "node:util";
+import { startStack } from "../../compose/dev-stack/stack.ts";
+import type { StackAddresses } from "../support/global-stack.ts";
+import { FAULTS } from "./catalogue/all.ts";
+import { type Fault, type FaultResult, runFault } from "./harness/fault.ts";
+import { results } from "./harness/results.ts";
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: "string", default: "10" },
+    /** Part of a fault's id. */
+    only: { type: "string" },
+    seed: { type: "string" },
+    runs: { type: "string" },
+    out: { type: "string", default: "fault-results" },
+  },
+});
+
+const chosen = FAULTS.filter(({ id }) => values.only === undefined || new RegExp(values.only).test(id));
+const deadline = Date.now() + Number(values.minutes) * 60_000;
+const maxRuns = values.runs === undefined ? Number.POSITIVE_INFINITY : Number(values.runs);
+let made: FaultResult[] = [];
+process.exitCode = await withServers(runAll);
+process.exit();
+
+async function withServers(work: (servers: StackAddresses) => Promise<number>): Promise<number> {
+  const running = process.env.REJOT_TEST_STACK;
+  if (running !== undefined) return work(JSON.parse(await readFile(running, "utf8")) as StackAddresses);
+  await using stack = await startStack({
+    env: process.env,
+    onProgress: (line) => console.error(line),
+    postgresSettings: { fsync: "off" },
+  });
+  const { host, port, user, password } = stack.postgres;
+  return work({
+    postgres: { host, port, user, password },
+    brokers: stack.kafka.brokers,
+    registryUrl: stack.registry.url,
+  });
+}
+
+/** All of them, one after the other, and again with new seeds while there is time. */
+async function runAll(servers: StackAddresses): Promise<number> {
+  for (let round = 0; round < maxRuns; round++) {
+    for (const fault of chosen) {
+      if (Date.now() > deadline && round > 0) return summary();
+      if (Date.now() > deadline) return summary();
+      await runOne(fault, servers);
+    }
+  }
+  return summary();
+}
+
+async function runOne(fault: Fault, servers: StackAddresses): Promise<void> {
+  const seed = values.seed === undefined ? Math.floor(Math.random() * 0x7fffffff) : Number(values.seed);
+  const result = await runFault(fault, seed, servers);
+  made = [...made, result];
+  const { passed, seconds, recoveredMs, transactions, complaints } = result;
+  console.log(
+    `${passed ? "ok    " : "FAILED"} ${fault.id} seed ${seed}: ${transactions} transactions, equal after ${recoveredMs} ms, ${seconds.toFixed(1)} s`,
+  );
+  for (const complaint of complaints) console.log(`    ${complaint}`);
+  await mkdir(values.out, { recursive: true });
+  await writeFile(`${values.out}/results.json`, `${JSON.stringify(made, null, 1)}\n`);
+  await writeFile(`${values.out}/results.md`, results(FAULTS, made));
+}
+
+function summary(): number {
+  const failed = made.filter(({ passed }) => !passed).length;
+  console.log(`${made.length - failed} passed, ${failed} failed`);
+  return failed === 0 && made.length > 0 ? 0 : 1;
+}
