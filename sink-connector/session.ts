@@ -16,6 +16,8 @@ import type { KafkaRecord, SinkEvent, TopicPartition } from "./ports.ts";
 import { type Notice, watchRegistry } from "./registry-notices.ts";
 import type { UnitState } from "./unit-state.ts";
 
+const JOIN_MARGIN_MS = 5_000;
+
 /** What a session is made from. */
 export interface SessionOptions {
   readonly destination: ResolvedDestination;
@@ -37,7 +39,12 @@ export class Session {
   constructor(options: SessionOptions) {
     const { destination, plan, config, logger, drain, state } = options;
     this.#options = options;
-    this.#kafka = createKafka(destination.eventStore, { clientId: plan.group, logger });
+    this.#kafka = createKafka(destination.eventStore, {
+      clientId: plan.group,
+      logger,
+      // The coordinator answers a join once all members have come, or this time is over.
+      longestAnswerMs: config.rebalanceTimeoutMs + JOIN_MARGIN_MS,
+    });
     this.#postgres = new PostgresDestination(
       {
         connection: destination.connection,

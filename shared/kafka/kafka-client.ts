@@ -3,6 +3,7 @@ import { RejotError } from "../errors/error.ts";
 import { retry } from "../lifecycle/backoff.ts";
 import type { KafkaConnection } from "../manifest/schema.ts";
 import type { Logger } from "../observability/logger.ts";
+import { watchedSockets } from "./kafka-sockets.ts";
 
 export type { Admin, Kafka } from "kafkajs";
 
@@ -11,11 +12,15 @@ export type { Admin, Kafka } from "kafkajs";
  * because a transaction that begins right after a commit meets CONCURRENT_TRANSACTIONS.
  */
 const INITIAL_RETRY_MS = 5;
+const REQUEST_TIMEOUT_MS = 30_000;
 
-/** A kafkajs instance for a connection whose secrets are resolved. kafkajs logs into `logger`, its noise as debug. */
+/**
+ * A kafkajs instance for a connection whose secrets are resolved. kafkajs logs into `logger`, its noise as debug. A
+ * connection that answers nothing for 30 s, or `longestAnswerMs` if that is longer, is given up for a new one.
+ */
 export function createKafka(
   connection: KafkaConnection,
-  options: { clientId: string; logger: Logger },
+  options: { clientId: string; logger: Logger; longestAnswerMs?: number },
 ): Kafka {
   const { ssl, sasl } = connection;
   return new Kafka({
@@ -24,7 +29,8 @@ export function createKafka(
     ...(ssl === undefined ? {} : { ssl: ssl as NonNullable<KafkaConfig["ssl"]> }),
     ...(sasl === undefined ? {} : { sasl: saslOptions(sasl) }),
     connectionTimeout: 5_000,
-    requestTimeout: 30_000,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    socketFactory: watchedSockets(Math.max(REQUEST_TIMEOUT_MS, options.longestAnswerMs ?? 0)),
     retry: {
       initialRetryTime: INITIAL_RETRY_MS,
       factor: 0.2,
