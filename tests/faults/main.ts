@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { startStack } from "../../compose/dev-stack/stack.ts";
 import type { StackAddresses } from "../support/global-stack.ts";
-import { FAULTS } from "./catalogue/all.ts";
+import { allFaults } from "./catalogue/all.ts";
 import { type Fault, type FaultResult, runFault } from "./harness/fault.ts";
 import { results } from "./harness/results.ts";
 
@@ -13,10 +13,13 @@ const { values } = parseArgs({
     only: { type: "string" },
     seed: { type: "string" },
     runs: { type: "string" },
+    /** Adds a transaction of so many rows. */
+    huge: { type: "string", default: "0" },
     out: { type: "string", default: "fault-results" },
   },
 });
 
+const FAULTS = allFaults(Number(values.huge));
 const chosen = FAULTS.filter(({ id }) => values.only === undefined || new RegExp(values.only).test(id));
 const deadline = Date.now() + Number(values.minutes) * 60_000;
 const maxRuns = values.runs === undefined ? Number.POSITIVE_INFINITY : Number(values.runs);

@@ -1,5 +1,21 @@
 import type { Fault } from "../harness/fault.ts";
+import { DESTINATION } from "./destination.ts";
+import { KAFKA } from "./kafka.ts";
 import { NETWORK } from "./network.ts";
+import { POSTGRES } from "./postgres.ts";
+import { PROCESSES } from "./processes.ts";
+import { REGISTRY } from "./registry.ts";
+import { transactions } from "./transactions.ts";
 
-/** Every fault there is. */
-export const FAULTS: readonly Fault[] = [...NETWORK];
+/** Every fault there is; `hugeRows` adds a transaction of so many rows. */
+export function allFaults(hugeRows = 0): readonly Fault[] {
+  return [
+    ...PROCESSES,
+    ...NETWORK,
+    ...POSTGRES,
+    ...REGISTRY,
+    ...KAFKA,
+    ...transactions(hugeRows),
+    ...DESTINATION,
+  ];
+}

@@ -77,13 +77,48 @@ const BREAKS: readonly Break[] = [
   },
 ];
 
+/** What a firewall forgets is one connection, not all of them. */
+const ONE_FORGOTTEN: readonly { id: string; title: string; startup: RegExp }[] = [
+  { id: "replication", title: "the replication stream", startup: /replication\0/ },
+  { id: "transformations", title: "the session of the transformations", startup: /read_only/ },
+];
+
+const oneForgotten = ({ id, title, startup }: (typeof ONE_FORGOTTEN)[number]): Fault => ({
+  id: `network-source-and-postgres-forgotten-${id}`,
+  group: "4. Network",
+  title: `of the source's connections to Postgres only ${title} is dead without a word`,
+  recoveryMs: 120_000,
+  async run({ pipeline, last }) {
+    const count = pipeline.links.sourcePostgres.forget((connection) => startup.test(connection.startup));
+    if (count !== 1) throw new Error(`${count} connections were forgotten`);
+    await last(2_000);
+  },
+});
+
+/** A stop must not wait for an answer that never comes. */
+const stopHalfOpen = (kind: "source" | "sink", end: "Postgres" | "Kafka"): Fault => ({
+  id: `network-stop-${kind}-half-open-${end.toLowerCase()}`,
+  group: "4. Network",
+  title: `SIGTERM of the ${kind} while its connections to ${end} are half open: it ends within its deadline`,
+  async run({ pipeline }) {
+    const { links } = pipeline;
+    const postgres = kind === "source" ? links.sourcePostgres : links.destinationPostgres;
+    const kafka = kind === "source" ? links.sourceKafka : links.sinkKafka;
+    for (const link of end === "Postgres" ? [postgres] : kafka) link.forget();
+    const beganAt = Date.now();
+    const code = await pipeline[kind]?.kill("SIGTERM");
+    const tookMs = Date.now() - beganAt;
+    if (code !== 0)
+      throw new Error(`it ended with ${code} after ${tookMs} ms:\n${pipeline[kind]?.logTail()}`);
+  },
+});
+
 const QUICK: Readonly<Record<string, number>> = {
   "network-source-and-kafka-reset": 11,
   "network-sink-and-destination-flapping": 12,
 };
 
-/** Every connection, broken in every way. */
-export const NETWORK: readonly Fault[] = Object.entries(CONNECTIONS).flatMap(([name, linksOf]) =>
+const EVERYWHERE: readonly Fault[] = Object.entries(CONNECTIONS).flatMap(([name, linksOf]) =>
   BREAKS.map((kind): Fault => {
     const id = `network-${name.toLowerCase().replaceAll(" ", "-")}-${kind.id}`;
     const quickSeed = QUICK[id];
@@ -97,3 +132,13 @@ export const NETWORK: readonly Fault[] = Object.entries(CONNECTIONS).flatMap(([n
     };
   }),
 );
+
+/** Every connection, broken in every way. */
+export const NETWORK: readonly Fault[] = [
+  ...EVERYWHERE,
+  ...ONE_FORGOTTEN.map(oneForgotten),
+  stopHalfOpen("source", "Postgres"),
+  stopHalfOpen("source", "Kafka"),
+  stopHalfOpen("sink", "Postgres"),
+  stopHalfOpen("sink", "Kafka"),
+];

@@ -30,6 +30,8 @@ export interface Fault {
   readonly servers?: (shared: FaultServers, resources: AsyncDisposableStack) => Promise<FaultServers>;
   /** How long the pipeline may take to catch up once the fault is over. Default 90,000. */
   readonly recoveryMs?: number;
+  /** What must hold before and after, instead of what the oracle says: for faults that must stop a connector. */
+  readonly judge?: (context: FaultContext) => Promise<Complaints>;
   /** Makes the fault and ends it. A throw is a failure of the run. */
   run(context: FaultContext): Promise<void>;
 }
@@ -68,16 +70,13 @@ export async function runFault(fault: Fault, seed: number, shared: FaultServers)
     const workload = startWorkload(pipeline.database, random.fork());
     resources.defer(() => workload.stop().catch(() => {}));
     await until(() => workload.committed >= WARM_UP_TRANSACTIONS, 30_000, "the workload to begin");
-    await fault.run({ pipeline, workload, random, servers, last: (ms) => delay(ms) });
+    const context: FaultContext = { pipeline, workload, random, servers, last: (ms) => delay(ms) };
+    await fault.run(context);
     await workload.stop();
     transactions = workload.committed;
     const healedAt = Date.now();
-    complaints.push(...(await convergence(pipeline, fault.recoveryMs ?? RECOVERY_MS)));
+    complaints.push(...(await (fault.judge?.(context) ?? judge(pipeline, fault.recoveryMs ?? RECOVERY_MS))));
     recoveredMs = Date.now() - healedAt;
-    if (complaints.length === 0) {
-      complaints.push(...(await compareOrder(pipeline)), ...(await checkTopics(pipeline)));
-      complaints.push(...(await health(pipeline)));
-    }
     if (complaints.length > 0) complaints.push(await lastWords(pipeline));
   } catch (error) {
     complaints.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
@@ -106,6 +105,12 @@ export async function until(
     if (Date.now() > deadline) throw new Error(`after ${timeoutMs} ms still waiting for ${what}`);
     await delay(POLL_MS);
   }
+}
+
+async function judge(pipeline: Pipeline, recoveryMs: number): Promise<Complaints> {
+  const complaints = await convergence(pipeline, recoveryMs);
+  if (complaints.length > 0) return complaints;
+  return [...(await compareOrder(pipeline)), ...(await checkTopics(pipeline)), ...(await health(pipeline))];
 }
 
 async function convergence(pipeline: Pipeline, timeoutMs: number): Promise<Complaints> {

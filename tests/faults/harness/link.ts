@@ -206,6 +206,7 @@ class Pipe {
   #stalled = false;
   #forgotten = false;
   #timer: NodeJS.Timeout | undefined;
+  #draining = false;
 
   constructor(from: Socket, to: Socket, split: (chunk: Buffer) => WireMessage[], owner: ConnectionOwner) {
     this.#from = from;
@@ -215,13 +216,14 @@ class Pipe {
       for (const message of split(chunk)) this.#take(message);
     });
     from.on("end", () => {
-      if (!this.#forgotten && !this.#stalled) to.end();
+      if (!this.#forgotten && !this.#stalled && this.#kept === undefined) to.end();
     });
     from.on("error", () => {
       if (!this.#forgotten) to.destroy();
     });
     from.on("close", () => {
-      if (!this.#forgotten && !this.#stalled) to.destroy();
+      // What is held of a client that was killed may still be released: a message that was long on its way.
+      if (!this.#forgotten && !this.#stalled && this.#kept === undefined) to.destroy();
     });
   }
 
@@ -247,6 +249,7 @@ class Pipe {
     const kept = this.#kept ?? [];
     this.#kept = undefined;
     for (const { bytes } of kept) this.#enqueue(bytes);
+    if (this.#from.destroyed && kept.length > 0) this.#to.end();
   }
 
   #take(message: WireMessage): void {
@@ -258,6 +261,16 @@ class Pipe {
   #enqueue(bytes: Buffer): void {
     this.#queue.push({ bytes, dueMs: Date.now() + this.#owner.delayMs() });
     this.#flush();
+  }
+
+  #waitForDrain(): void {
+    this.#from.pause();
+    if (this.#draining) return;
+    this.#draining = true;
+    this.#to.once("drain", () => {
+      this.#draining = false;
+      if (!this.#stalled && !this.#forgotten) this.#from.resume();
+    });
   }
 
   #flush(): void {
@@ -273,12 +286,7 @@ class Pipe {
       }
       this.#queue.shift();
       if (this.#to.destroyed) continue;
-      if (!this.#to.write(next.bytes)) {
-        this.#from.pause();
-        this.#to.once("drain", () => {
-          if (!this.#stalled && !this.#forgotten) this.#from.resume();
-        });
-      }
+      if (!this.#to.write(next.bytes)) this.#waitForDrain();
     }
   }
 }

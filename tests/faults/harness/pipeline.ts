@@ -1,3 +1,5 @@
+import type { KafkaServer } from "../../../compose/dev-stack/kafka-server.ts";
+import type { PostgresServer } from "../../../compose/dev-stack/postgres-server.ts";
 import type { Manifest } from "../../../shared/manifest/schema.ts";
 import { type SpawnedConnector, spawnConnector, writeFiles } from "../../support/connector.ts";
 import { createDatabase, type TestDatabase } from "../../support/database.ts";
@@ -11,6 +13,8 @@ import { kafkaWire, postgresWire } from "./wire.ts";
 /** The servers of a pipeline; the destination may have a Postgres of its own. */
 export interface FaultServers extends StackAddresses {
   readonly destinationPostgres?: StackAddresses["postgres"];
+  /** Servers that only this run uses, and may therefore end. */
+  readonly own?: { readonly postgres?: PostgresServer; readonly kafka?: readonly KafkaServer[] };
 }
 
 export interface PipelineOptions {

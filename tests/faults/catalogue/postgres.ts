@@ -1,0 +1,171 @@
+import { join } from "node:path";
+import { freePort } from "../../../compose/dev-stack/ports.ts";
+import { removeSharedMemory, startPostgres } from "../../../compose/dev-stack/postgres-server.ts";
+import { makeStackDirectory, removeStackDirectory } from "../../../compose/dev-stack/stack.ts";
+import type { Manifest } from "../../../shared/manifest/schema.ts";
+import { randomName } from "../../support/names.ts";
+import type { Fault, FaultContext } from "../harness/fault.ts";
+import type { FaultServers, PipelineOptions } from "../harness/pipeline.ts";
+
+const GROUP = "5. Postgres";
+
+/** A server that only this run uses, at one of the two ends. */
+export async function ownPostgres(
+  shared: FaultServers,
+  resources: AsyncDisposableStack,
+  end: "source" | "destination",
+): Promise<FaultServers> {
+  const directory = await makeStackDirectory("/tmp");
+  const server = await startPostgres({ directory: join(directory, "postgres"), port: await freePort() });
+  resources.defer(async () => {
+    await server.abort();
+    await removeSharedMemory(join(directory, "postgres"));
+    await removeStackDirectory(directory);
+  });
+  const { host, port, user, password } = server;
+  const address = { host, port, user, password };
+  return {
+    ...shared,
+    ...(end === "source"
+      ? { postgres: address, destinationPostgres: shared.postgres }
+      : { destinationPostgres: address }),
+    own: { postgres: server },
+  };
+}
+
+const SIGNALS = { fast: "SIGINT", immediate: "SIGQUIT" } as const;
+
+const restart = (end: "source" | "destination", how: keyof typeof SIGNALS): Fault => ({
+  id: `postgres-${end}-${how}`,
+  group: GROUP,
+  title: `Postgres at the ${end} is shut down (${how}) and started again, twice`,
+  servers: (shared, resources) => ownPostgres(shared, resources, end),
+  async run({ servers, last, random }) {
+    for (let i = 0; i < 2; i++) {
+      await last(random.int(200, 1_500));
+      await servers.own?.postgres?.stop(SIGNALS[how]);
+      await last(random.int(0, 4_000));
+      await servers.own?.postgres?.start();
+    }
+  },
+});
+
+const killed = (end: "source" | "destination"): Fault => ({
+  id: `postgres-${end}-kill`,
+  group: GROUP,
+  title: `kill -9 of Postgres at the ${end}`,
+  servers: (shared, resources) => ownPostgres(shared, resources, end),
+  async run({ servers, last, random }) {
+    await last(random.int(200, 1_500));
+    await servers.own?.postgres?.kill();
+    await last(random.int(0, 2_000));
+    await servers.own?.postgres?.start();
+  },
+});
+
+const hanging = (end: "source" | "destination"): Fault => ({
+  id: `postgres-${end}-sigstop`,
+  group: GROUP,
+  title: `Postgres at the ${end} hangs (SIGSTOP) for some seconds`,
+  servers: (shared, resources) => ownPostgres(shared, resources, end),
+  async run({ servers, last, random }) {
+    servers.own?.postgres?.signalAll("SIGSTOP");
+    await last(random.int(3_000, 14_000));
+    servers.own?.postgres?.signalAll("SIGCONT");
+  },
+});
+
+const backPressure: Fault = {
+  id: "postgres-wal-sender-timeout",
+  group: GROUP,
+  title: "wal_sender_timeout of 2 s while Kafka stands still and the source's buffer is full",
+  options: () => ({
+    sourceArgs: ["--max-buffered-bytes", "65536"],
+    sourceSql: `DO $$ BEGIN
+      EXECUTE format('ALTER DATABASE %I SET wal_sender_timeout = ''2s''', current_database()); END $$`,
+  }),
+  async run({ pipeline, last }) {
+    for (const link of pipeline.links.sourceKafka) link.stall();
+    await pipeline.database.query(`INSERT INTO items
+      SELECT 1000 + i, 1, i, nextval('versions'), repeat('x', 100) FROM generate_series(1, 20000) i`);
+    await last(9_000);
+    for (const link of pipeline.links.sourceKafka) link.heal();
+  },
+};
+
+/** One end of the pipeline signs in with a role of its own, which a fault may then change. */
+function withRole(end: "source" | "sink"): Partial<PipelineOptions> {
+  const role = randomName("fault_role");
+  const grants = `CREATE ROLE ${role} LOGIN REPLICATION PASSWORD 'right';
+    DO $$ DECLARE t text; BEGIN
+      EXECUTE format('ALTER DATABASE %I OWNER TO ${role}', current_database());
+      FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'public'
+      LOOP EXECUTE format('ALTER TABLE %I OWNER TO ${role}', t); END LOOP;
+    END $$`;
+  const adapt = (manifest: Manifest): void => {
+    for (const { slug, config } of manifest.connections ?? []) {
+      if (slug === end && config.connectionType === "postgres")
+        Object.assign(config, { user: role, password: "right" });
+    }
+  };
+  const sql = end === "source" ? { sourceSql: grants } : { destinationSql: grants };
+  return { adapt, ...sql };
+}
+
+const atRole = (
+  id: string,
+  title: string,
+  group: string,
+  end: "source" | "sink",
+  change: (role: string) => readonly [fault: string, repair: string],
+): Fault => ({
+  id: `${id}-${end}`,
+  group,
+  title: `${title} of the ${end}`,
+  options: () => {
+    return withRole(end);
+  },
+  async run({ pipeline, last, random }: FaultContext) {
+    const database = end === "source" ? pipeline.database : pipeline.destination;
+    const [row] = await database.query(
+      "SELECT rolname FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba WHERE datname = current_database()",
+    );
+    const role = row?.rolname ?? "";
+    const [fault, repair] = change(role);
+    await database.query(fault);
+    await database.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1 AND datname = current_database()",
+      [role],
+    );
+    const untilMs = Date.now() + random.int(2_000, 6_000);
+    while (Date.now() < untilMs) {
+      await pipeline.keepAlive();
+      await last(300);
+    }
+    await database.query(repair);
+  },
+});
+
+const connectionLimit = (end: "source" | "sink"): Fault =>
+  atRole("postgres-connection-limit", "connection limit reached for the role", GROUP, end, (role) => [
+    `ALTER ROLE ${role} CONNECTION LIMIT 0`,
+    `ALTER ROLE ${role} CONNECTION LIMIT -1`,
+  ]);
+
+const credentials = (end: "source" | "sink"): Fault =>
+  atRole("credentials-changed", "password changed and restored", "12. Credentials", end, (role) => [
+    `ALTER ROLE ${role} PASSWORD 'wrong'`,
+    `ALTER ROLE ${role} PASSWORD 'right'`,
+  ]);
+
+/** Trouble with the Postgres servers. */
+export const POSTGRES: readonly Fault[] = [
+  ...(["source", "destination"] as const).flatMap((end) => [
+    restart(end, "fast"),
+    restart(end, "immediate"),
+    killed(end),
+    hanging(end),
+  ]),
+  backPressure,
+  ...(["source", "sink"] as const).flatMap((end) => [connectionLimit(end), credentials(end)]),
+];

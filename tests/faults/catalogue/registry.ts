@@ -1,0 +1,65 @@
+import { type Fault, until } from "../harness/fault.ts";
+import type { RegistryMood } from "../harness/registry-front.ts";
+
+const GROUP = "6. Registry";
+
+const MOODS: readonly { id: string; title: string; mood: RegistryMood; quickSeed?: number }[] = [
+  { id: "down", title: "is down", mood: "down" },
+  { id: "hang", title: "takes connections and never answers", mood: "hang" },
+  { id: "500", title: "answers 500", mood: { status: 500, body: "<h1>Internal error</h1>" }, quickSeed: 41 },
+  { id: "503", title: "answers 503", mood: { status: 503, body: '{"message":"starting"}' } },
+  { id: "garbage", title: "answers 200 with a page", mood: { status: 200, body: "<html>Sign in</html>" } },
+  { id: "404", title: "answers 404 with a page", mood: { status: 404, body: "default backend - 404" } },
+  { id: "409", title: "answers 409", mood: { status: 409, body: '{"error_code":409,"message":"busy"}' } },
+];
+
+/** Both start against a registry in that mood, with cold caches and events waiting, and it then gets well. */
+const atStart = ({ id, title, mood, quickSeed }: (typeof MOODS)[number]): Fault => ({
+  id: `registry-${id}`,
+  group: GROUP,
+  title: `the registry ${title} when both start with cold caches`,
+  ...(quickSeed === undefined ? {} : { quickSeed }),
+  async run({ pipeline, last, random }) {
+    const { sourceRegistry, sinkRegistry } = pipeline.links;
+    await pipeline.sink?.kill();
+    // Events are waiting for the sink.
+    await last(random.int(200, 1_000));
+    await pipeline.source?.kill();
+    sourceRegistry.mood = mood;
+    sinkRegistry.mood = mood;
+    await pipeline.start("source");
+    await pipeline.start("sink");
+    await until(() => sourceRegistry.faulted > 0 && sinkRegistry.faulted > 0, 30_000, "both to ask");
+    await last(random.int(500, 4_000));
+    for (const kind of ["source", "sink"] as const) {
+      const connector = pipeline[kind];
+      if (mood === "hang" || connector?.running !== true) continue;
+      const [unit] = (await connector.status()).units;
+      if (unit?.role === "active" && unit.lastError === null && kind === "source")
+        throw new Error(`the ${kind} says it is well: ${JSON.stringify(unit)}`);
+    }
+    sourceRegistry.mood = "pass";
+    sinkRegistry.mood = "pass";
+  },
+});
+
+const flicker: Fault = {
+  id: "registry-flickers",
+  group: GROUP,
+  title: "the registry comes and goes while connectors are started again and again",
+  async run({ pipeline, last, random }) {
+    const { sourceRegistry, sinkRegistry } = pipeline.links;
+    for (let i = 0; i < 6; i++) {
+      const front = random.pick([sourceRegistry, sinkRegistry]);
+      front.mood = random.pick(["down", { status: 502, body: "" }] as const);
+      await pipeline[front === sourceRegistry ? "source" : "sink"]?.kill();
+      await pipeline.keepAlive();
+      await last(random.int(300, 2_000));
+      front.mood = "pass";
+      await last(random.int(0, 1_500));
+    }
+  },
+};
+
+/** Trouble with the schema registry. */
+export const REGISTRY: readonly Fault[] = [...MOODS.map(atStart), flicker];
