@@ -92,6 +92,8 @@ export interface BatchSource {
 
 /** The connection to the write-ahead log. */
 export interface ReplicationStream {
+  /** The server's process that streams to us; null when it is not told. */
+  readonly serverPid: number | null;
   /** Lets the server discard WAL up to here. Call it only with what is durable downstream. */
   confirm(endLsn: Lsn): void;
   stop(): Promise<void>;

@@ -16,6 +16,8 @@ import type { ResolvedSource } from "../shared/manifest/workspace.ts";
 import type { Logger } from "../shared/observability/logger.ts";
 import {
   connectPostgres,
+  endPostgres,
+  isOverdue,
   isTransientPostgresError,
   type PostgresClient,
   postgresError,
@@ -55,6 +57,9 @@ import type { UnitState } from "./unit-state.ts";
 
 /** A consumer that is behind for longer may miss deletions; Kafka's own default is a day. */
 const TOMBSTONE_RETENTION_MS = 7 * 24 * 3_600_000;
+
+/** How much later than the server's own limit an answer may come. */
+const ANSWER_MARGIN_MS = 10_000;
 
 /** What a session is made from. */
 export interface SessionOptions {
@@ -110,7 +115,7 @@ export class Session {
   #named(error: unknown): unknown {
     if (error instanceof RejotError) return error;
     if (this.#lost !== undefined) return this.#lost;
-    const transient = sqlState(error) !== undefined && isTransientPostgresError(error);
+    const transient = isOverdue(error) || (sqlState(error) !== undefined && isTransientPostgresError(error));
     return transient ? postgresError(error, "preparing") : error;
   }
 
@@ -136,7 +141,7 @@ export class Session {
     const publisher = await this.#takeOver(cleanup, partitions, system);
     await watcher.readUpTo(this.#claim);
     await this.#resume(client, watcher, stream, publisher, system);
-    this.#startHeartbeat(cleanup, client);
+    this.#startHeartbeat(cleanup, client, stream);
     const backfill = new SessionBackfill({
       ...this.#options,
       reader,
@@ -179,12 +184,14 @@ export class Session {
   async #connect(
     cleanup: AsyncDisposableStack,
     settings: Record<string, string> = {},
+    queryTimeoutMs?: number,
   ): Promise<PostgresClient> {
     const client = await connectPostgres(this.#options.source.connection, {
       applicationName: this.#applicationName,
       settings,
+      ...(queryTimeoutMs === undefined ? {} : { queryTimeoutMs }),
     });
-    cleanup.defer(() => endClient(client));
+    cleanup.defer(() => endPostgres(client));
     this.#connections.push(client);
     // Emitted whenever a connection breaks, before its queries fail.
     client.on("error", (cause) => {
@@ -278,13 +285,18 @@ export class Session {
 
   async #connectForTransformations(cleanup: AsyncDisposableStack): Promise<PostgresClient> {
     const { config } = this.#options;
-    const client = await this.#connect(cleanup, {
-      default_transaction_read_only: "on",
-      statement_timeout: String(config.statementTimeoutMs),
-      // A generic plan walks the keys by index; a plan for 5,000 known keys may decide to read the whole table.
-      plan_cache_mode: "force_generic_plan",
-      jit: "off",
-    });
+    const client = await this.#connect(
+      cleanup,
+      {
+        default_transaction_read_only: "on",
+        statement_timeout: String(config.statementTimeoutMs),
+        // A generic plan walks the keys by index; a plan for 5,000 known keys may decide to read the whole table.
+        plan_cache_mode: "force_generic_plan",
+        jit: "off",
+      },
+      // The server ends a statement in time; when it does not say so, the connection is dead.
+      config.statementTimeoutMs === 0 ? undefined : config.statementTimeoutMs + ANSWER_MARGIN_MS,
+    );
     if (config.transformationRole !== undefined)
       await client.query(`SET ROLE ${quoteIdentifier(config.transformationRole)}`);
     return client;
@@ -301,7 +313,7 @@ export class Session {
       throw new RejotError("SLOT_LOST", { detail: `${slotName} does not exist` });
     }
     log.info({ slotName }, "creating the replication slot; this waits for running transactions");
-    const giveUp = () => void endClient(client);
+    const giveUp = () => void endPostgres(client);
     control.drain.addEventListener("abort", giveUp, { once: true });
     try {
       await createSlot(client, slotName);
@@ -417,9 +429,9 @@ export class Session {
     state.resumed(progress);
   }
 
-  #startHeartbeat(cleanup: AsyncDisposableStack, client: PostgresClient): void {
+  #startHeartbeat(cleanup: AsyncDisposableStack, client: PostgresClient, stream: ReplicationStream): void {
     const { source, config, state } = this.#options;
-    const heartbeat = new Heartbeat(client, source.config.slotName);
+    const heartbeat = new Heartbeat(client, source.config.slotName, stream.serverPid);
     cleanup.defer(() => heartbeat.stop());
     let lastPosition: string | null = null;
     heartbeat.start(config.heartbeatMs, {
@@ -433,7 +445,7 @@ export class Session {
       onFailure: (error) => {
         this.#buffer.fail(error);
         // Whoever waits for an answer on one of them would wait for ever.
-        for (const connection of this.#connections) void endClient(connection);
+        for (const connection of this.#connections) void endPostgres(connection);
       },
     });
   }
@@ -443,9 +455,4 @@ function registryOptions({
   schemaRegistry: { url, auth },
 }: ResolvedSource["eventStore"]): SchemaRegistryOptions {
   return auth === undefined ? { url } : { url, auth };
-}
-
-/** A connection whose server has gone silent does not end by itself. */
-async function endClient(client: PostgresClient): Promise<void> {
-  await Promise.race([client.end().catch(() => {}), delay(2_000)]);
 }

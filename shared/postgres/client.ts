@@ -28,6 +28,8 @@ export interface ConnectOptions {
   settings?: Record<string, string>;
   /** Default 10,000. */
   connectTimeoutMs?: number;
+  /** For the answer to any one query: a connection may be dead without a word. Default: no limit. */
+  queryTimeoutMs?: number;
 }
 
 /** Values come back as the server's text, never parsed: node-pg's parsers round numbers and cut microseconds. */
@@ -49,6 +51,7 @@ export function clientConfig(connection: PostgresConnection, options: ConnectOpt
     application_name: options.applicationName,
     options: [SESSION, ...extra].join(" "),
     connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,
+    ...(options.queryTimeoutMs === undefined ? {} : { query_timeout: options.queryTimeoutMs }),
     keepAlive: true,
     types: TEXT_ONLY,
   };
@@ -69,14 +72,33 @@ export async function connectPostgres(
     await client.connect();
     return client;
   } catch (cause) {
-    await client.end().catch(() => {});
+    await endPostgres(client);
     throw postgresError(cause, `${connection.host}:${connection.port ?? 5432}/${connection.database}`);
   }
+}
+
+/** node-pg's connection has the socket, its types do not say so. */
+type WithSocket = { readonly connection?: { readonly stream?: { destroy(): void } } };
+const END_TIMEOUT_MS = 2_000;
+
+/** Closes a connection. One whose server has gone silent does not end by itself and is broken off. Never throws. */
+export async function endPostgres(client: pg.Client): Promise<void> {
+  const timer = setTimeout(
+    () => (client as unknown as WithSocket).connection?.stream?.destroy(),
+    END_TIMEOUT_MS,
+  );
+  await client.end().catch(() => {});
+  clearTimeout(timer);
 }
 
 /** The five characters of an SQLSTATE, if the error came from a Postgres server. */
 export function sqlState(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.code : undefined;
+}
+
+/** Whether a query's answer did not come within `queryTimeoutMs`: node-pg has neither a class nor a code for it. */
+export function isOverdue(error: unknown): boolean {
+  return error instanceof Error && error.message === "Query read timeout";
 }
 
 /** Classes of SQLSTATE that go away by themselves: connection, resources, operator, deadlock, serialization. */

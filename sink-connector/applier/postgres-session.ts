@@ -2,7 +2,12 @@ import type pg from "pg";
 import { describeError, RejotError } from "../../shared/errors/error.ts";
 import type { PostgresConnection } from "../../shared/manifest/schema.ts";
 import type { Logger } from "../../shared/observability/logger.ts";
-import { connectPostgres, isTransientPostgresError, sqlState } from "../../shared/postgres/client.ts";
+import {
+  connectPostgres,
+  endPostgres,
+  isTransientPostgresError,
+  sqlState,
+} from "../../shared/postgres/client.ts";
 import { integerArrayLiteral, textArrayLiteral } from "../../shared/postgres/text-array.ts";
 import {
   CallFailed,
@@ -73,6 +78,8 @@ export class PostgresSession {
     const client = await connectPostgres(connection, {
       applicationName: options.group,
       settings: { lock_timeout: String(options.lockTimeoutMs) },
+      // node-pg gives up on an answer that never comes, such as from a host that is gone without a word.
+      queryTimeoutMs: options.applyTimeoutMs,
     });
     try {
       await ensureProgressTable(client, connection.user);
@@ -80,7 +87,7 @@ export class PostgresSession {
       const mode = await createFunction(client, options, parameters);
       return new PostgresSession(client, options, parameters, mode);
     } catch (error) {
-      await client.end().catch(() => {});
+      await endPostgres(client);
       throw error;
     }
   }
@@ -105,7 +112,7 @@ export class PostgresSession {
 
   /** Closes the connection, at once if a query is still running. Never throws. */
   async close(): Promise<void> {
-    await this.#client.end().catch(() => {});
+    await endPostgres(this.#client);
   }
 
   async #writeByFunction(batch: EventBatch): Promise<WriteOutcome> {
@@ -181,9 +188,7 @@ export class PostgresSession {
       ...(name === undefined ? {} : { name }),
       text,
       values,
-      // node-pg gives up on an answer that never comes, such as from a host that is gone without a word.
-      query_timeout: this.#options.applyTimeoutMs,
-    } as pg.QueryConfig);
+    });
   }
 }
 

@@ -27,7 +27,7 @@ const STOP_TIMEOUT_MS = 2_000;
 const OBJECT_IN_USE = "55006";
 
 /** node-pg's connection has the socket, its types do not say so. */
-type WithSocket = { readonly connection: { readonly stream: Socket } };
+type WithSocket = { readonly connection: { readonly stream: Socket }; readonly processID: number | null };
 
 /**
  * Starts streaming from the slot. Throws SLOT_IN_USE when another process holds it, POSTGRES_* otherwise.
@@ -80,6 +80,7 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
   const timer = setInterval(report, STATUS_INTERVAL_MS);
 
   return {
+    serverPid: plugin.serverPid,
     confirm(endLsn) {
       if (endLsn <= confirmed) return;
       confirmed = endLsn;
@@ -98,6 +99,7 @@ class SinkPlugin {
   readonly options: ReplicationOptions;
   readonly #decoder: PgoutputDecoder;
   readonly #sink: WalSink;
+  serverPid: number | null = null;
   #socket: Socket | undefined;
   #messages = 0;
   #failed = false;
@@ -109,8 +111,10 @@ class SinkPlugin {
   }
 
   start(client: Client, slotName: string): Promise<unknown> {
-    const socket = (client as unknown as WithSocket).connection.stream;
+    const { connection, processID } = client as unknown as WithSocket;
+    const socket = connection.stream;
     this.#socket = socket;
+    this.serverPid = processID;
     socket.on("data", () => this.#pace(socket));
     this.#sink.onRoom(() => socket.resume());
     return client.query(

@@ -13,18 +13,22 @@ const SHORTEST_LIMIT_MS = 5_000;
 export class Heartbeat {
   readonly #client: Client;
   readonly #slotName: string;
+  readonly #streamPid: number | null;
   #timer: NodeJS.Timeout | undefined;
   /** Set while an answer is due. */
   #askedAtMs: number | undefined;
 
-  constructor(client: Client, slotName: string) {
+  /** `streamPid` is the server's process behind our stream of the slot, if it told. */
+  constructor(client: Client, slotName: string, streamPid: number | null) {
     this.#client = client;
     this.#slotName = slotName;
+    this.#streamPid = streamPid;
   }
 
   /**
    * `idle` says whether a message is due; `onFailure` gets a POSTGRES_* error when the connection is lost, or when the
-   * server has not answered for three intervals: a network that swallows packets breaks no connection.
+   * server has not answered for three intervals: a network that swallows packets breaks no connection. So too when the
+   * server streams the slot to another connection than ours or to none, of which ours need not have heard.
    */
   start(
     intervalMs: number,
@@ -56,12 +60,19 @@ export class Heartbeat {
 
   async #beat(callbacks: { idle: () => boolean; onLagBytes: (bytes: number) => void }): Promise<void> {
     if (callbacks.idle()) await this.#client.query("SELECT pg_logical_emit_message(true, 'rejot', '')");
-    const result = await this.#client.query<{ lag: string }>(
-      "SELECT pg_current_wal_lsn() - confirmed_flush_lsn AS lag FROM pg_replication_slots WHERE slot_name = $1",
+    const result = await this.#client.query<{ lag: string; pid: string | null }>(
+      `SELECT pg_current_wal_lsn() - confirmed_flush_lsn AS lag, active_pid AS pid
+         FROM pg_replication_slots WHERE slot_name = $1`,
       [this.#slotName],
     );
-    const lag = result.rows[0]?.lag;
-    if (lag !== undefined) callbacks.onLagBytes(Number(lag));
+    const slot = result.rows[0];
+    if (slot === undefined) return;
+    callbacks.onLagBytes(Number(slot.lag));
+    if (this.#streamPid !== null && Number(slot.pid) !== this.#streamPid) {
+      throw new RejotError("POSTGRES_UNREACHABLE", {
+        detail: `the server has ended the stream of slot ${this.#slotName}`,
+      });
+    }
   }
 }
 

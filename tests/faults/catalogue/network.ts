@@ -87,7 +87,12 @@ const oneForgotten = ({ id, title, startup }: (typeof ONE_FORGOTTEN)[number]): F
   id: `network-source-and-postgres-forgotten-${id}`,
   group: "4. Network",
   title: `of the source's connections to Postgres only ${title} is dead without a word`,
-  recoveryMs: 120_000,
+  recoveryMs: 60_000,
+  options: () => ({
+    sourceArgs: ["--statement-timeout-ms", "5000"],
+    sourceSql: `DO $$ BEGIN
+      EXECUTE format('ALTER DATABASE %I SET wal_sender_timeout = ''5s''', current_database()); END $$`,
+  }),
   async run({ pipeline, last }) {
     const count = pipeline.links.sourcePostgres.forget((connection) => startup.test(connection.startup));
     if (count !== 1) throw new Error(`${count} connections were forgotten`);
@@ -128,6 +133,8 @@ const EVERYWHERE: readonly Fault[] = Object.entries(CONNECTIONS).flatMap(([name,
       title: `the connection between ${name} ${kind.title}`,
       ...(quickSeed === undefined ? {} : { quickSeed }),
       ...(kind.recoveryMs === undefined ? {} : { recoveryMs: kind.recoveryMs }),
+      // By default five minutes, which is what a large batch may take.
+      options: () => ({ sinkArgs: ["--apply-timeout-ms", "8000"] }),
       run: (context) => kind.make(linksOf(context), context),
     };
   }),
