@@ -23,8 +23,15 @@ export interface KafkaOptions {
   port: number;
   /** The port of the KRaft controller. */
   controllerPort: number;
+  /** One of several nodes that make a cluster; they must be started at the same time. Default: a cluster of one. */
+  node?: { readonly id: number; readonly clusterId: string; readonly voters: string };
   /** Further lines of server.properties. */
   settings?: Record<string, string>;
+}
+
+/** A name for a new cluster. */
+export function newClusterId(): string {
+  return randomBytes(16).toString("base64url");
 }
 
 /** Formats a new KRaft node that is broker and controller, and starts it. Throws STACK_SERVER_FAILED. */
@@ -40,7 +47,12 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
     join(options.libs, "*"),
     `-Dlog4j2.configurationFile=${join(directory, "log4j2.yaml")}`,
   ];
-  await format(java, [...jvm, "-XX:TieredStopAtLevel=1"], properties);
+  await format(
+    java,
+    [...jvm, "-XX:TieredStopAtLevel=1"],
+    properties,
+    options.node?.clusterId ?? newClusterId(),
+  );
   const brokers = [`${LOOPBACK}:${options.port}`];
   const server = new ServerProcess({
     name: "Kafka",
@@ -54,8 +66,7 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
   return Object.assign(server, { brokers });
 }
 
-async function format(java: string, jvm: string[], properties: string): Promise<void> {
-  const clusterId = randomBytes(16).toString("base64url");
+async function format(java: string, jvm: string[], properties: string, clusterId: string): Promise<void> {
   const tool = ["kafka.tools.StorageTool", "format", "--cluster-id", clusterId, "--config", properties];
   try {
     await promisify(execFile)(java, [...jvm, ...tool]);
@@ -65,12 +76,12 @@ async function format(java: string, jvm: string[], properties: string): Promise<
   }
 }
 
-/** One node, so nothing is replicated, and a group does not wait for more members before it begins. */
+/** For one node, so nothing is replicated, and a group does not wait for more members before it begins. */
 function serverProperties(options: KafkaOptions): Record<string, string> {
   return {
     "process.roles": "broker,controller",
-    "node.id": "1",
-    "controller.quorum.voters": `1@${LOOPBACK}:${options.controllerPort}`,
+    "node.id": String(options.node?.id ?? 1),
+    "controller.quorum.voters": options.node?.voters ?? `1@${LOOPBACK}:${options.controllerPort}`,
     "controller.listener.names": "CONTROLLER",
     listeners: `PLAINTEXT://${LOOPBACK}:${options.port},CONTROLLER://${LOOPBACK}:${options.controllerPort}`,
     "advertised.listeners": `PLAINTEXT://${LOOPBACK}:${options.port}`,

@@ -1,4 +1,5 @@
 import type { Fault } from "../harness/fault.ts";
+import { BROKERS } from "./brokers.ts";
 import { DESTINATION } from "./destination.ts";
 import { KAFKA } from "./kafka.ts";
 import { NETWORK } from "./network.ts";
@@ -17,5 +18,6 @@ export function allFaults(hugeRows = 0): readonly Fault[] {
     ...KAFKA,
     ...transactions(hugeRows),
     ...DESTINATION,
+    ...BROKERS,
   ];
 }
