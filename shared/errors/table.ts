@@ -1015,6 +1015,13 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  TRANSFORMATION_TOO_SLOW: {
+    title: "A transformation took longer than statement-timeout-ms",
+    cause: "It runs once for all rows of a batch; without an index it reads a whole table for each of them.",
+    hint: "Add an index for what its WHERE looks up; or lower the source's max-rows, or raise statement-timeout-ms. The source keeps trying.",
+    retryable: true,
+    exitCode: 1,
+  },
   TRANSFORMATION_OUTDATED: {
     title: "A transformation was prepared before a table changed",
     cause: "A table that its SQL reads was altered while the connector ran.",

@@ -9,6 +9,9 @@ import type { SchemaPlan, TablePlan, TablePlans } from "./table-plans.ts";
 /** So many transactions without a statement may pass before a snapshot is asked for all the same. */
 const MAX_UNPROVEN = 10_000;
 
+/** By statement_timeout, or by someone. */
+const QUERY_CANCELED = "57014";
+
 /** Runs transformations on one connection, one batch at a time. */
 export class PostgresTransformer implements Transformer {
   readonly #client: PostgresClient;
@@ -122,6 +125,8 @@ export class PostgresTransformer implements Transformer {
     }
     if (error instanceof RejotError || this.#signal.aborted) return error;
     const state = sqlState(error);
+    if (state === QUERY_CANCELED)
+      return new RejotError("TRANSFORMATION_TOO_SLOW", { detail: (error as Error).message, cause: error });
     return state !== undefined && /^42501/.test(state)
       ? new RejotError("POSTGRES_REFUSED", { detail: (error as Error).message, cause: error })
       : postgresError(error, "while transforming");

@@ -9,7 +9,6 @@ const rebalances: Fault = {
   id: "rebalance",
   group: TOPICS,
   title: "sinks join and leave all the time, some by kill -9",
-  quickSeed: 51,
   async run({ pipeline, random, last }) {
     const extra = [];
     for (let i = 0; i < 4; i++) {

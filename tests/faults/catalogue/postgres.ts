@@ -6,6 +6,7 @@ import type { Manifest } from "../../../shared/manifest/schema.ts";
 import { randomName } from "../../support/names.ts";
 import type { Fault, FaultContext } from "../harness/fault.ts";
 import type { FaultServers, PipelineOptions } from "../harness/pipeline.ts";
+import { NOBODY } from "../harness/tables.ts";
 
 const GROUP = "5. Postgres";
 
@@ -87,7 +88,7 @@ const backPressure: Fault = {
   async run({ pipeline, last }) {
     for (const link of pipeline.links.sourceKafka) link.stall();
     await pipeline.database.query(`INSERT INTO items
-      SELECT 1000 + i, 1, i, nextval('versions'), repeat('x', 100) FROM generate_series(1, 20000) i`);
+      SELECT 1000 + i, ${NOBODY}, i, nextval('versions'), repeat('x', 100) FROM generate_series(1, 20000) i`);
     await last(9_000);
     for (const link of pipeline.links.sourceKafka) link.heal();
   },

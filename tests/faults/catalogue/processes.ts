@@ -105,6 +105,8 @@ const drains = (kind: "source" | "sink"): Fault => ({
   async run({ pipeline, random, last }) {
     for (let i = 0; i < 4; i++) {
       await last(random.int(0, 1_000));
+      // Before that, Node itself is still starting.
+      await pipeline[kind]?.waitForLog("listening");
       const code = await pipeline[kind]?.kill("SIGTERM");
       if (code !== 0) throw new Error(`the ${kind} ended with ${code}:\n${pipeline[kind]?.logTail()}`);
       const next = await pipeline.start(kind);
