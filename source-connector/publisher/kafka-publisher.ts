@@ -1,12 +1,4 @@
-import type {
-  Kafka,
-  Message,
-  PartitionMetadata,
-  Producer,
-  RecordMetadata,
-  TopicMessages,
-  Transaction,
-} from "kafkajs";
+import type { Kafka, PartitionMetadata, Producer, RecordMetadata, TopicMessages, Transaction } from "kafkajs";
 import { Partitioners } from "kafkajs";
 import { RejotError } from "../../shared/errors/error.ts";
 import { kafkaError } from "../../shared/kafka/kafka-client.ts";
@@ -18,6 +10,7 @@ import {
   type ProgressRecord,
 } from "../../shared/kafka/progress-record.ts";
 import type { EncodedEvent, Progress, ProgressNote, Publisher } from "../ports.ts";
+import { findLeaders, type Leaders, type LedMessage, oneLeaderPartitioner } from "./kafka-one-leader.ts";
 
 /** Records in one produce request: kafkajs' encoder grows worse than linear with more. */
 const RECORDS_PER_SEND = 1_000;
@@ -65,11 +58,12 @@ export class KafkaPublisher implements Publisher {
   #ends: Record<string, Record<string, string>> = {};
   #failed = false;
   #begunAtMs = 0;
+  #leaderOf: Leaders = () => -1;
 
   private constructor(options: PublisherOptions) {
     this.#options = options;
     this.#producer = options.kafka.producer({
-      createPartitioner: Partitioners.DefaultPartitioner,
+      createPartitioner: oneLeaderPartitioner,
       idempotent: true,
       maxInFlightRequests: 1,
       transactionalId: options.transactionalId,
@@ -86,6 +80,7 @@ export class KafkaPublisher implements Publisher {
     const publisher = new KafkaPublisher(options);
     try {
       await publisher.#producer.connect();
+      publisher.#leaderOf = await findLeaders(options.kafka, [...options.partitions.keys()]);
       const transaction = await publisher.#producer.transaction();
       await transaction.send({
         topic: options.progressTopic,
@@ -143,29 +138,54 @@ export class KafkaPublisher implements Publisher {
     await this.#producer.disconnect().catch(() => {});
   }
 
+  /** One request to each leader, each on its own: see `oneLeaderPartitioner`. */
   async #send(events: readonly EncodedEvent[]): Promise<void> {
-    const byTopic = new Map<string, Message[]>();
-    const counts = new Map<string, number>();
+    const byLeader = new Map<number, Map<string, LedMessage[]>>();
     for (const event of events) {
       const message = this.#message(event);
+      const byTopic = byLeader.get(message.leader) ?? new Map<string, LedMessage[]>();
+      byLeader.set(message.leader, byTopic);
       const messages = byTopic.get(event.topic);
       if (messages === undefined) byTopic.set(event.topic, [message]);
       else messages.push(message);
-      const place = `${event.topic}/${message.partition}`;
-      counts.set(place, (counts.get(place) ?? 0) + 1);
     }
     const sender = await this.#sender();
-    const topicMessages: TopicMessages[] = [...byTopic].map(([topic, messages]) => ({ topic, messages }));
-    this.#noteEnds(await sender.sendBatch({ topicMessages, acks: -1 }), counts);
+    const sends = [...byLeader.values()].map((byTopic) => this.#sendToLeader(sender, byTopic));
+    // Nothing may be on its way any more when the transaction is given up.
+    const failed = (await Promise.allSettled(sends)).find((result) => result.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
   }
 
-  #message({ topic, key, value, change, timestampMs }: EncodedEvent): Message & { partition: number } {
+  async #sendToLeader(
+    sender: Pick<Producer, "sendBatch">,
+    byTopic: ReadonlyMap<string, LedMessage[]>,
+  ): Promise<void> {
+    const topicMessages: TopicMessages[] = [...byTopic].map(([topic, messages]) => ({ topic, messages }));
+    const metadata = await sender.sendBatch({ topicMessages, acks: -1 });
+    const counts = new Map<string, number>();
+    for (const [topic, messages] of byTopic) {
+      for (const { partition } of messages) {
+        const place = `${topic}/${partition}`;
+        counts.set(place, (counts.get(place) ?? 0) + 1);
+      }
+    }
+    this.#noteEnds(metadata, counts);
+  }
+
+  #message({ topic, key, value, change, timestampMs }: EncodedEvent): LedMessage {
     const partition = this.#partitioner({
       topic,
       partitionMetadata: this.#partitionsOf(topic),
       message: { key, value },
     });
-    return { key, value, partition, timestamp: String(timestampMs), headers: { [CHANGE_HEADER]: change } };
+    return {
+      key,
+      value,
+      partition,
+      leader: this.#leaderOf(topic, partition),
+      timestamp: String(timestampMs),
+      headers: { [CHANGE_HEADER]: change },
+    };
   }
 
   #partitionsOf(topic: string): PartitionMetadata[] {
