@@ -31,6 +31,7 @@ import { AvroEncoder } from "./encoder/avro-encoder.ts";
 import { runPipeline } from "./pipeline.ts";
 import type { ReplicationStream } from "./ports.ts";
 import { ProgressWatcher, SignOfLife } from "./progress/kafka-progress.ts";
+import { checkPublishedEnds } from "./progress/kafka-published-ends.ts";
 import { KafkaPublisher } from "./publisher/kafka-publisher.ts";
 import { openReplication } from "./replication-stream/postgres-replication.ts";
 import { backfilledSchemas, SessionBackfill } from "./session-backfill.ts";
@@ -422,7 +423,14 @@ export class Session {
       ...system,
     });
     const progress = { ...start, commitTimeMs: watcher.progress?.commitTimeMs ?? Date.now() };
-    publisher.resumeFrom(watcher.progress?.ends ?? {});
+    const ends = watcher.progress?.ends ?? {};
+    await checkPublishedEnds(
+      this.#kafka,
+      source.publicSchemas.map(({ topic }) => topic),
+      ends,
+      this.#options.control.abort,
+    );
+    publisher.resumeFrom(ends);
     if (start.fresh) await publisher.publish([], progress);
     this.#buffer.skipUpTo(start.commitLsn);
     stream.confirm(start.endLsn);

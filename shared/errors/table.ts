@@ -1101,6 +1101,13 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  TOPIC_LOST_EVENTS: {
+    title: "A topic ends before what was published to it",
+    cause: "It was deleted and made anew, or the brokers lost records that they had acknowledged.",
+    hint: "Consumers miss what the topic held. To go on without it, delete the data store's progress topic; load destinations anew.",
+    retryable: false,
+    exitCode: 1,
+  },
   PROGRESS_BEHIND_SLOT: {
     title: "Changes between the last published one and the slot's beginning are gone",
     cause:

@@ -247,9 +247,19 @@ export class KafkaPublisher implements Publisher {
       }
       const ends = this.#ends[entry.topicName] ?? {};
       this.#ends[entry.topicName] = ends;
+      checkGrowth(entry, base, ends[entry.partition]);
       ends[entry.partition] = String(BigInt(base) + BigInt(count));
     }
   }
+}
+
+/** A topic that was made anew under the publisher begins again from 0. */
+function checkGrowth({ topicName, partition }: RecordMetadata, base: string, end: string | undefined): void {
+  if (end === undefined || BigInt(base) >= BigInt(end)) return;
+  throw new RejotError("TOPIC_LOST_EVENTS", {
+    detail: `${topicName} partition ${partition}: appended at offset ${base}, published was up to ${end}`,
+    context: { topic: topicName, partition },
+  });
 }
 
 /** A record that is too large went alone, so it can be named. */

@@ -128,14 +128,18 @@ const topicDeleted: Fault = {
     await last(8_000);
   },
   async judge({ pipeline, last }) {
-    // The sink must have stopped, or stop as soon as it looks.
+    const wanted = { source: "TOPIC_LOST_EVENTS", sink: "SINK_TOPIC_RECREATED" } as const;
+    const missing = new Set<"source" | "sink">(["source", "sink"]);
     const untilMs = Date.now() + 60_000;
     while (Date.now() < untilMs) {
-      if (pipeline.sink?.log.some((line) => line.includes("SINK_TOPIC_RECREATED"))) return [];
+      for (const kind of missing) {
+        if (pipeline[kind]?.log.some((line) => line.includes(wanted[kind]))) missing.delete(kind);
+      }
+      if (missing.size === 0) return [];
       await pipeline.keepAlive();
       await last(300);
     }
-    return ["the sink does not say that the topic was made anew"];
+    return [...missing].map((kind) => `the ${kind} does not say ${wanted[kind]}`);
   },
 };
 
