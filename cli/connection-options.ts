@@ -34,8 +34,8 @@ export function addConnectionFlags(command: Command): Command {
       "postgres://user@host:port/database; may hold ${ENV_VAR} for any part, or be one: '${DATABASE_URL}'",
     )
     .addOption(new Option("--type <type>", "what is connected to").choices(["postgres", "kafka"]))
-    .option("--host <host>", "Postgres: host name, address or socket folder")
-    .option("--port <port>", "Postgres: port (default: 5432)")
+    .option("--host <host>", "Postgres: host name, address or socket folder; or several, a,b")
+    .option("--port <port>", "Postgres: port, or one for each host (default: 5432)")
     .option("--user <user>", "Postgres: user")
     .option("--password <password>", "Postgres: write '${ENV_VAR}'; leave it out for peer, trust or .pgpass")
     .option("--database <database>", "Postgres: database")
@@ -99,7 +99,7 @@ function postgresConfig(flags: ConnectionFlags): object {
   refuse(flags, ["brokers", "schemaRegistry", "topicPrefix", "partitions", "replicationFactor", "clientId"]);
   refuse(flags, ["saslMechanism", "saslUsername", "saslPassword"]);
   const { host, user, password, database, ssl } = flags;
-  const port = flags.port === undefined ? 5432 : numberOrReference(flags.port, "--port");
+  const port = flags.port === undefined ? 5432 : portOf(flags.port);
   return withoutUndefined({ connectionType: "postgres", host, port, user, password, database, ssl });
 }
 
@@ -177,8 +177,10 @@ function wholeNumber(text: string, flag: string): number {
   return Number(text);
 }
 
-function numberOrReference(text: string, flag: string): number | string {
-  return hasSecretReference(text) ? text : wholeNumber(text, flag);
+/** A number, a reference to one, or a list with one for each host. */
+function portOf(text: string): number | string {
+  if (hasSecretReference(text) || /^[0-9]+(,[0-9]+)+$/.test(text)) return text;
+  return wholeNumber(text, "--port");
 }
 
 function withoutUndefined(value: object): object {

@@ -66,6 +66,12 @@ export const sourceSettings = {
     description:
       "Whether the source registers its schemas. With false the deploy does it (rejot-kafka schema register), and the source's account may only read the registry.",
   } as Setting<"true" | "false">,
+  rowSecurity: {
+    schema: z.enum(["refuse", "apply"]),
+    default: "refuse",
+    description:
+      "What happens when row-level security would hide rows from the transformations' role: refuse stops, because hidden rows look like deleted ones; apply lets the policies decide what is public, also where a row is read from the WAL: there they are not asked.",
+  } as Setting<"refuse" | "apply">,
   backfillChunkRows: {
     schema: integer(1, 100_000),
     default: 1_000,
@@ -83,11 +89,11 @@ export const sourceSettings = {
     description: "Milliseconds between two looks for commands about backfills in the progress topic.",
   },
   onTruncate: {
-    schema: z.enum(["stop", "ignore"]),
+    schema: z.enum(["stop", "ignore", "tombstone"]),
     default: "stop",
     description:
-      "What a TRUNCATE of a published table does: it names no rows, so there is nothing to publish for it.",
-  } as Setting<"stop" | "ignore">,
+      "What a TRUNCATE of a published table does, which names no rows: stop, ignore it, or publish a tombstone for every key that the topics hold, where all objects of a public schema come from the truncated tables (else it stops).",
+  } as Setting<"stop" | "ignore" | "tombstone">,
 } satisfies Record<string, Setting<unknown>>;
 
 /** The values of the source connector's settings. */

@@ -31,6 +31,14 @@ function stagesOf(batches: readonly Batch[], options: { fail?: string; failAtEnd
         await step("transform", batch[0]?.commitLsn);
         return [{ commitTimeMs: Number(batch[0]?.commitLsn) }] as TextEvent[];
       },
+      number: () => 0,
+    },
+    truncation: {
+      topics: () => [],
+      async *tombstones({ commitLsn }) {
+        await step("truncate", commitLsn);
+        for (const _portion of [1, 2]) yield [{ timestampMs: Number(commitLsn) }] as EncodedEvent[];
+      },
     },
     encoder: {
       async encode(events) {
@@ -38,7 +46,7 @@ function stagesOf(batches: readonly Batch[], options: { fail?: string; failAtEnd
         return events.map(({ commitTimeMs }) => ({ timestampMs: commitTimeMs })) as EncodedEvent[];
       },
     },
-    interleaver: { merge: (_batch, events) => ({ events, notes: [] }) },
+    interleaver: { merge: (_batch, events) => ({ events, notes: [] }), emptied: () => {} },
     publisher: {
       publish: (events, progress) => step(progress === null ? "append" : "publish", events[0]?.timestampMs),
     },
@@ -76,6 +84,29 @@ describe("runPipeline", () => {
     await runPipeline(stages);
     expect(log.indexOf("transform 20")).toBeLessThan(log.indexOf("publish 10 done"));
     expect(log.indexOf("publish 20")).toBeGreaterThan(log.indexOf("publish 10 done"));
+  });
+
+  test("what a TRUNCATE takes out of the topics is asked for when all before it is published", async () => {
+    const truncate: Batch = [{ ...(batchOf(20, false)[0] as Batch[number]), truncated: [] }];
+    const { stages, log } = stagesOf([batchOf(10), truncate, batchOf(20)]);
+    await runPipeline(stages);
+    expect(log.indexOf("truncate 20")).toBeGreaterThan(log.indexOf("confirm 11"));
+    expect(log.slice(log.indexOf("truncate 20 done"))).toEqual([
+      "truncate 20 done",
+      "append 20",
+      "append 20 done",
+      "append 20",
+      "append 20 done",
+      "told 2 open",
+      "transform 20",
+      "transform 20 done",
+      "encode 20",
+      "encode 20 done",
+      "publish 20",
+      "publish 20 done",
+      "confirm 21",
+      "told 1 20",
+    ]);
   });
 
   test("pieces of a large transaction are confirmed with its end only", async () => {

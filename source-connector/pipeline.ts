@@ -9,6 +9,8 @@ import type {
   Publisher,
   ReplicationStream,
   Transformer,
+  TruncatedPiece,
+  Truncation,
 } from "./ports.ts";
 
 /** The stages that a batch passes, in their order. */
@@ -16,6 +18,7 @@ export interface Stages {
   readonly source: BatchSource;
   readonly transformer: Transformer;
   readonly encoder: Encoder;
+  readonly truncation: Truncation;
   readonly interleaver: Interleaver;
   readonly publisher: Publisher;
   readonly stream: Pick<ReplicationStream, "confirm">;
@@ -37,6 +40,13 @@ interface Output {
 export async function runPipeline(stages: Stages): Promise<void> {
   let publishing: Promise<void> = Promise.resolve();
   for await (const batch of stages.source.batches()) {
+    const [piece] = batch;
+    if (piece?.truncated !== undefined) {
+      // What the topics hold is what is to go: all of it must be there.
+      await publishing;
+      await publishTombstones(stages, { ...piece, truncated: piece.truncated });
+      continue;
+    }
     const output = await firstFailure(publishing, prepare(stages, batch));
     await publishing;
     publishing = publishAndConfirm(stages, batch, output);
@@ -44,6 +54,17 @@ export async function runPipeline(stages: Stages): Promise<void> {
     publishing.catch(() => {});
   }
   await publishing;
+}
+
+/** They become visible with the rest of their transaction. */
+async function publishTombstones(stages: Stages, piece: TruncatedPiece): Promise<void> {
+  let count = 0;
+  for (const topic of stages.truncation.topics(piece)) stages.interleaver.emptied(topic);
+  for await (const events of stages.truncation.tombstones(piece)) {
+    await stages.publisher.publish(events, null);
+    count += events.length;
+  }
+  stages.onPublished([piece], count, null);
 }
 
 async function prepare({ transformer, encoder, interleaver }: Stages, batch: Batch): Promise<Output> {

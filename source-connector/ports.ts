@@ -49,11 +49,16 @@ export interface TransactionPiece extends TransactionInfo {
   readonly changes: readonly Change[];
   /** Set on the last piece only: where the transaction's WAL ends, what can be confirmed once it is durable. */
   readonly endLsn: Lsn | null;
+  /** Set on a piece that is a TRUNCATE of these tables, and nothing else; it is a batch of its own. */
+  readonly truncated?: readonly Relation[];
   /** Contents of the backfill's own messages in the transaction, in their order. */
   readonly marks?: readonly string[];
   /** Approximate size in memory. */
   readonly bytes: number;
 }
+
+/** A TRUNCATE in the course of its transaction. */
+export type TruncatedPiece = TransactionPiece & { readonly truncated: readonly Relation[] };
 
 /**
  * Pieces that go through the pipeline together, in commit order; pieces of one transaction follow each other.
@@ -126,6 +131,18 @@ export interface ResultColumns {
  */
 export interface Transformer {
   transform(batch: Batch): Promise<TextEvent[]>;
+  /** Keeps `count` numbers free for other events of the transaction, and tells the first. */
+  number(commitLsn: Lsn, count: number): number;
+}
+
+/**
+ * Says what a TRUNCATE takes out of the topics, in portions to be published one after the other. All that comes before
+ * must have been sent. Throws TRUNCATE_STOPS when that cannot be said, KAFKA_*.
+ */
+export interface Truncation {
+  /** The topics that hold nothing after it. */
+  topics(piece: TruncatedPiece): readonly string[];
+  tombstones(piece: TruncatedPiece): AsyncIterable<EncodedEvent[]>;
 }
 
 /** A record ready for Kafka. */
@@ -176,6 +193,8 @@ export interface Publisher {
  * keeps the order of the batch's own events.
  */
 export interface Interleaver {
+  /** All keys of the topic are gone: what was read of them before, too. */
+  emptied(topic: string): void;
   merge(
     batch: Batch,
     events: readonly EncodedEvent[],

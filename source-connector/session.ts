@@ -8,10 +8,12 @@ import {
   kafkaError,
   partitionCounts,
 } from "../shared/kafka/kafka-client.ts";
+import { createEndReader, createKafkaReader } from "../shared/kafka/kafka-reader.ts";
 import { topicsWithRetention } from "../shared/kafka/kafka-topic-retention.ts";
 import { progressTopic, transactionalId } from "../shared/kafka/naming.ts";
 import { delay } from "../shared/lifecycle/backoff.ts";
 import type { SessionControl } from "../shared/lifecycle/supervisor.ts";
+import type { PostgresConnection } from "../shared/manifest/schema.ts";
 import type { ResolvedSource } from "../shared/manifest/workspace.ts";
 import type { Logger } from "../shared/observability/logger.ts";
 import {
@@ -22,6 +24,7 @@ import {
   type PostgresClient,
   postgresError,
   sqlState,
+  writableServer,
 } from "../shared/postgres/client.ts";
 import { quoteIdentifier, type TableInfo } from "../shared/postgres/table-info.ts";
 import { loadTypeCatalog } from "../shared/postgres/type-catalog.ts";
@@ -36,24 +39,26 @@ import { KafkaPublisher } from "./publisher/kafka-publisher.ts";
 import { openReplication } from "./replication-stream/postgres-replication.ts";
 import { backfilledSchemas, SessionBackfill } from "./session-backfill.ts";
 import { Heartbeat } from "./setup/postgres-heartbeat.ts";
+import { identifySystem } from "./setup/postgres-identity.ts";
 import {
   checkServer,
+  checkStillPublished,
   createSlot,
   endSlotHolder,
   ensurePublication,
-  identifySystem,
   loadPublishedTables,
   readSlot,
   readWalEnd,
-  type SystemIdentity,
 } from "./setup/postgres-setup.ts";
-import { startingPoint } from "./setup/starting-point.ts";
+import { requireSameHistory, type SystemIdentity, startingPoint } from "./setup/starting-point.ts";
 import { TransactionAssembler } from "./transaction-assembler/assembler.ts";
 import { BatchBuffer } from "./transaction-assembler/batch-buffer.ts";
 import { ChunkTables } from "./transformer/chunk-tables.ts";
 import { PostgresChunkReader } from "./transformer/postgres-chunk-reader.ts";
 import { PostgresTransformer } from "./transformer/postgres-transformer.ts";
 import { relationOf, TablePlans } from "./transformer/table-plans.ts";
+import type { DeleteUse } from "./truncation/cleared-schemas.ts";
+import { KafkaTruncation } from "./truncation/kafka-truncation.ts";
 import type { UnitState } from "./unit-state.ts";
 
 /** A consumer that is behind for longer may miss deletions; Kafka's own default is a day. */
@@ -84,12 +89,15 @@ export class Session {
   /** Unique for this attempt: what is fenced must not be mistaken for what fences. */
   readonly #claim: string;
   readonly #connections: PostgresClient[] = [];
+  /** One server: where the connection names several, all of a session happens on the same. */
+  #server: PostgresConnection;
   /** Set when one of the connections broke. */
   #lost: RejotError | undefined;
 
   constructor(options: SessionOptions) {
     const { source, config } = options;
     this.#options = options;
+    this.#server = source.connection;
     this.#applicationName = `rejot-source ${source.manifestSlug} ${source.dataStoreSlug}`;
     this.#progressTopic = progressTopic(
       source.eventStore.topicPrefix ?? "",
@@ -124,17 +132,27 @@ export class Session {
     const { source, state, control } = this.#options;
     await using cleanup = new AsyncDisposableStack();
     state.role = "starting";
-    const system = await identifySystem(source.connection, this.#applicationName);
+    this.#server = await writableServer(source.connection, { applicationName: this.#applicationName });
+    const system = await identifySystem(this.#server, this.#applicationName);
     // Heartbeats must not wait for a synchronous standby, which may be down for long.
     const client = await this.#connect(cleanup, { synchronous_commit: "local" });
     await checkServer(client);
     const tables = await this.#publishedTables(client);
     const partitions = await this.#ensureTopics();
-    const { transformer, encoder, reader } = await this.#prepareTransformations(cleanup, tables);
-    await ensurePublication(client, source.config, tables);
-    await this.#ensureSlot(client);
+    const { transformer, encoder, uses, reader } = await this.#prepareTransformations(cleanup, tables);
     const watcher = await ProgressWatcher.start(this.#kafka, this.#progressTopic, control.abort);
     cleanup.defer(() => watcher.stop());
+    // Before the slot is missed, or anything is made there: another cluster has none of that name.
+    requireSameHistory({ progress: watcher.progress, walEndLsn: await readWalEnd(client), ...system });
+    const added = await ensurePublication(client, source.config, tables);
+    if (added.length > 0 && watcher.progress !== undefined) {
+      const names = added.map(({ schema, name }) => `${schema}.${name}`);
+      this.#options.log.warn(
+        { tables: names },
+        "new in the publication: earlier changes are not in the stream",
+      );
+    }
+    await this.#ensureSlot(client);
 
     const stream = await this.#acquireSlot(client, watcher, tables);
     if (stream === undefined) return;
@@ -142,7 +160,7 @@ export class Session {
     const publisher = await this.#takeOver(cleanup, partitions, system);
     await watcher.readUpTo(this.#claim);
     await this.#resume(client, watcher, stream, publisher, system);
-    this.#startHeartbeat(cleanup, client, stream);
+    this.#startHeartbeat(cleanup, client, stream, tables);
     const backfill = new SessionBackfill({
       ...this.#options,
       reader,
@@ -171,6 +189,7 @@ export class Session {
       source: this.#buffer,
       transformer,
       encoder,
+      truncation: this.#truncation(cleanup, uses, transformer),
       interleaver: backfill.windows,
       publisher,
       stream,
@@ -182,12 +201,30 @@ export class Session {
     });
   }
 
+  #truncation(cleanup: AsyncDisposableStack, uses: readonly DeleteUse[], numbers: PostgresTransformer) {
+    const { source, control } = this.#options;
+    // They connect when they are first used.
+    const committed = createKafkaReader(this.#kafka);
+    const all = createEndReader(this.#kafka);
+    cleanup.defer(() => committed.close());
+    cleanup.defer(() => all.close());
+    return new KafkaTruncation({
+      delivery: source.config.delivery ?? "exactly-once",
+      uses,
+      topics: source.publicSchemas.map(({ topic }) => topic),
+      committed,
+      all,
+      numbers,
+      signal: control.abort,
+    });
+  }
+
   async #connect(
     cleanup: AsyncDisposableStack,
     settings: Record<string, string> = {},
     queryTimeoutMs?: number,
   ): Promise<PostgresClient> {
-    const client = await connectPostgres(this.#options.source.connection, {
+    const client = await connectPostgres(this.#server, {
       applicationName: this.#applicationName,
       settings,
       ...(queryTimeoutMs === undefined ? {} : { queryTimeoutMs }),
@@ -263,8 +300,11 @@ export class Session {
       catalog,
       source.publicSchemas.map(({ schema }) => schema),
     );
+    const uses: DeleteUse[] = [];
     for (const table of tables) {
       for (const { schema, plan } of (await plans.prepare(relationOf(table))).all) {
+        if (plan.operation === "delete")
+          uses.push({ schema, schemaName: plan.schemaName, table: table.oid, emit: plan.emit });
         await encoder.check(schema, plan.table.result, plan.emit === "tombstone");
         if (plan.rowImage !== null)
           await encoder.check(schema, plan.rowImage.result, plan.emit === "tombstone");
@@ -275,6 +315,7 @@ export class Session {
     const chunkTables = await ChunkTables.load(client, plans, backfilledSchemas(source));
     return {
       encoder,
+      uses,
       transformer: new PostgresTransformer(client, plans, keyFields, control.abort),
       reader: new PostgresChunkReader(
         () => this.#connectForTransformations(cleanup),
@@ -290,6 +331,7 @@ export class Session {
       cleanup,
       {
         default_transaction_read_only: "on",
+        row_security: config.rowSecurity === "refuse" ? "off" : "on",
         statement_timeout: String(config.statementTimeoutMs),
         // A generic plan walks the keys by index; a plan for 5,000 known keys may decide to read the whole table.
         plan_cache_mode: "force_generic_plan",
@@ -345,14 +387,16 @@ export class Session {
     const { source, config, state, control } = this.#options;
     const { slotName, publicationName } = source.config;
     const used = new Set(tables.map((table) => table.oid));
+    // Tables that are swapped under one name are one table to the SQL.
+    const names = new Set(tables.map(({ schema, name }) => `${schema}.${name}`));
     while (!control.drain.aborted) {
       try {
         return await openReplication({
-          connection: source.connection,
+          connection: this.#server,
           slotName,
           publicationName,
           applicationName: this.#applicationName,
-          wanted: (relation) => used.has(relation.oid),
+          wanted: ({ oid, schema, name }) => used.has(oid) || names.has(`${schema}.${name}`),
           sink: this.#buffer,
         });
       } catch (error) {
@@ -397,7 +441,7 @@ export class Session {
         delivery: source.config.delivery ?? "exactly-once",
         partitions,
         transactionTimeoutMs: config.transactionTimeoutMs,
-        identity: { instance, ...system },
+        identity: { instance, systemIdentifier: system.systemIdentifier, timeline: system.timeline },
       },
       this.#claim,
     );
@@ -432,12 +476,17 @@ export class Session {
     );
     publisher.resumeFrom(ends);
     if (start.fresh) await publisher.publish([], progress);
-    this.#buffer.skipUpTo(start.commitLsn);
+    this.#buffer.skipUpTo(start.commitLsn, start.comesAgainFromMs);
     stream.confirm(start.endLsn);
     state.resumed(progress);
   }
 
-  #startHeartbeat(cleanup: AsyncDisposableStack, client: PostgresClient, stream: ReplicationStream): void {
+  #startHeartbeat(
+    cleanup: AsyncDisposableStack,
+    client: PostgresClient,
+    stream: ReplicationStream,
+    tables: readonly TableInfo[],
+  ): void {
     const { source, config, state } = this.#options;
     const heartbeat = new Heartbeat(client, source.config.slotName, stream.serverPid);
     cleanup.defer(() => heartbeat.stop());
@@ -450,6 +499,7 @@ export class Session {
         return idle;
       },
       onLagBytes: (bytes) => state.measured(bytes),
+      check: () => checkStillPublished(client, source.config.publicationName, tables),
       onFailure: (error) => {
         this.#buffer.fail(error);
         // Whoever waits for an answer on one of them would wait for ever.

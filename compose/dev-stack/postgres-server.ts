@@ -31,6 +31,8 @@ export interface PostgresOptions {
   binDir?: string;
   /** Default "postgres". */
   password?: string;
+  /** Fills the data directory in place of initdb, with files of the owner that the server runs as. */
+  initialize?: (dataDirectory: string) => Promise<void>;
 }
 
 /** Many connectors and tests share one server, each with slots, senders and sessions of its own. */
@@ -61,7 +63,8 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   const binDir = await binaries(options, user !== undefined);
   const data = join(directory, "data");
   const password = options.password ?? "postgres";
-  await initdb(binDir, directory, data, password, user);
+  if (options.initialize === undefined) await initdb(binDir, directory, data, password, user);
+  else await options.initialize(data);
   const settings = Object.entries({ ...SETTINGS, ...options.settings });
   const server = new ServerProcess({
     name: "Postgres",

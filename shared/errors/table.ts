@@ -634,7 +634,8 @@ export const ERRORS = {
   },
   SLOT_LOST: {
     title: "The replication slot is gone or can no longer be read",
-    cause: "It was dropped, or invalidated because it held more WAL than max_slot_wal_keep_size.",
+    cause:
+      "It was dropped, or invalidated (max_slot_wal_keep_size, idle_replication_slot_timeout, another wal_level), or the server was promoted from a standby that had no synchronised copy of it.",
     hint: "Changes since the last published LSN are missing. To start anew from now on, drop the slot if it still exists and delete the data store's progress topic; consumers then miss what happened in between.",
     retryable: false,
     exitCode: 1,
@@ -971,6 +972,21 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  TABLE_UNLOGGED: {
+    title: "A published table writes no WAL",
+    cause: "It is unlogged or temporary; Postgres does not replicate such tables.",
+    hint: "ALTER TABLE … SET LOGGED, or publish another table.",
+    retryable: false,
+    exitCode: 1,
+  },
+  TABLE_LEFT_STREAM: {
+    title: "A table that public schemas use is not in the stream any more",
+    cause:
+      "It was dropped, renamed, swapped for another of the same name, or taken out of the publication while the source ran; or a new table inherits from it.",
+    hint: "Start the source again, which adds what the SQL names to the publication. Rows that changed before that, in a table that was not in it, are not published: publish them again.",
+    retryable: false,
+    exitCode: 1,
+  },
   TRANSFORMATION_NOT_SELECT: {
     title: "A transformation must be a SELECT",
     cause: "The SQL of a public schema only reads.",
@@ -1051,6 +1067,13 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  POSTGRES_IS_STANDBY: {
+    title: "The server is a standby, which takes no writes",
+    cause: "The primary has moved, is not promoted yet, or the connection names a standby.",
+    hint: 'It is tried again until a primary answers. Name all servers of the cluster (host: "a,b"), or a name that follows the primary.',
+    retryable: true,
+    exitCode: 3,
+  },
   POSTGRES_TOO_OLD: {
     title: "The Postgres server is older than 14",
     cause: "Logical messages in the replication stream exist since Postgres 14.",
@@ -1096,8 +1119,9 @@ export const ERRORS = {
   },
   SOURCE_REPLACED: {
     title: "The database is not the one that the topics were written from",
-    cause: "The data store's connection leads to another cluster, or to one restored from a backup.",
-    hint: "Point the connection to the right cluster. If the new one is meant to replace it, delete the progress topic to start anew; changes in between are not published.",
+    cause:
+      "The data store's connection leads to another cluster, to one that was set back to an earlier state (a restore, a copy of its disk), or to a standby that was promoted without the last published changes.",
+    hint: "Point the connection to the right cluster. If this one is meant to replace it, delete the progress topic and drop the slot to start anew; changes in between are not published.",
     retryable: false,
     exitCode: 1,
   },

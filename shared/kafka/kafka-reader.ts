@@ -83,16 +83,16 @@ const WIDE_FETCH_BYTES = 16 * 1024 * 1024;
 
 /** Reads with the settings of a kafkajs instance. Connects at the first call, closes after a minute without one. */
 export function createKafkaReader(kafka: Kafka): KafkaReader {
-  return new Reader(() => createCluster(kafka, READ_COMMITTED));
+  return new Reader((isolation) => createCluster(kafka, isolation), READ_COMMITTED);
 }
 
 /**
  * Tells where partitions end with everything that was ever acknowledged, whether readers can see it yet or not: Kafka
  * reports a transaction as committed before its markers are in the topics, and until then `KafkaReader.bounds`, like
- * kafkajs' admin, tells the end before it.
+ * kafkajs' admin, tells the end before it. Its `fetch` gives all records, those of open and aborted transactions too.
  */
-export function createEndReader(kafka: Kafka): Pick<KafkaReader, "bounds" | "close"> {
-  return new Reader(() => createCluster(kafka, READ_UNCOMMITTED));
+export function createEndReader(kafka: Kafka): KafkaReader {
+  return new Reader((isolation) => createCluster(kafka, isolation), READ_UNCOMMITTED);
 }
 
 /**
@@ -116,12 +116,14 @@ function createCluster(kafka: Kafka, isolationLevel: number): Cluster {
 
 class Reader implements KafkaReader {
   readonly #create: () => Cluster;
+  readonly #isolationLevel: number;
   readonly #missingUntilMs = new Map<string, number>();
   #cluster: Promise<Cluster> | undefined;
   #idle: NodeJS.Timeout | undefined;
 
-  constructor(create: () => Cluster) {
-    this.#create = create;
+  constructor(create: (isolationLevel: number) => Cluster, isolationLevel: number) {
+    this.#create = () => create(isolationLevel);
+    this.#isolationLevel = isolationLevel;
   }
 
   bounds(topics: readonly string[], signal: AbortSignal): Promise<PartitionBounds[]> {
@@ -178,7 +180,7 @@ class Reader implements KafkaReader {
       if (leader === undefined) throw new Error(`${topic}/${partition} has no leader`);
       const broker = await cluster.findBroker({ nodeId: leader });
       const { responses } = await broker.fetch({
-        isolationLevel: READ_COMMITTED,
+        isolationLevel: this.#isolationLevel,
         maxWaitTime: FETCH_WAIT_MS,
         minBytes: 1,
         maxBytes,

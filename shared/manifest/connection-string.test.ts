@@ -45,10 +45,23 @@ test("IPv6, socket folders, sslmode, and parameters nobody reads", () => {
   expect(parseConnectionString("postgres://me@h/x?schema=public").ignoredParameters).toEqual(["schema"]);
 });
 
+test("several servers, of which the one that takes writes is used", () => {
+  expect(parts("postgres://me@a,b/x")).toMatchObject({ host: "a,b" });
+  expect(parts("postgres://me@a,b/x").port).toBeUndefined();
+  expect(parts("postgres://me@a:6432,b:6432/x")).toMatchObject({ host: "a,b", port: 6432 });
+  expect(parts("postgres://me@a,[::1]:6432,${H}:${P}/x")).toMatchObject({
+    host: "a,::1,${H}",
+    port: "5432,6432,${P}",
+  });
+  const ignored = (attrs: string) =>
+    parseConnectionString(`postgres://me@a,b/x?target_session_attrs=${attrs}`).ignoredParameters;
+  expect([ignored("read-write"), ignored("standby")]).toEqual([[], ["target_session_attrs"]]);
+});
+
 test.each([
   ["mysql://me@h/x", /does not begin with postgres/],
   ["postgres://h/x", /names no user/],
-  ["postgres://me@a,b/x", /one host only/],
+  ["postgres://me@a,b:port/x", /malformed/],
   ["postgres://me:%zz@h/x", /two hex digits/],
   ["postgres://me:secret@h:port/x", /malformed/],
 ])("%s is refused without repeating it", (text, message) => {

@@ -8,11 +8,14 @@ export interface ParsedConnectionString {
 }
 
 const SCHEME = /^postgres(?:ql)?:\/\//;
-const FORM =
-  /^postgres(?:ql)?:\/\/(?:(?<user>[^:@/?]*)(?::(?<password>.*))?@)?(?<host>\[[^\]]*\]|[^:/?,]*)(?::(?<port>\$\{[^}]+\}|[0-9]+))?(?:\/(?<database>[^?]*))?(?:\?(?<parameters>.*))?$/;
+const HOST = String.raw`(?:\[[^\]]*\]|[^:/?,]*)(?::(?:\$\{[^}]+\}|[0-9]+))?`;
+const FORM = new RegExp(
+  String.raw`^postgres(?:ql)?://(?:(?<user>[^:@/?]*)(?::(?<password>.*))?@)?(?<hosts>${HOST}(?:,${HOST})*)(?:/(?<database>[^?]*))?(?:\?(?<parameters>.*))?$`,
+);
+const HOST_PARTS = /^(?<host>\[[^\]]*\]|[^:]*)(?::(?<port>.+))?$/;
 
 /**
- * Reads `postgres://user[:password]@host[:port]/database[?sslmode=…]` without touching references such as
+ * Reads `postgres://user[:password]@host[:port][,host[:port]…]/database[?sslmode=…]` without touching references such as
  * `${PGPASSWORD}` in it. The password may be absent (peer, trust, .pgpass, IAM); the database defaults to the
  * user's name. Throws CONNECTION_STRING_INVALID, without repeating the string: it may hold a password.
  */
@@ -30,9 +33,13 @@ export function parseConnectionString(text: string): ParsedConnectionString {
   const user = decode(parts.user) || take("user");
   if (!user) throw new RejotError("CONNECTION_STRING_INVALID", { detail: "it names no user" });
   const password = decode(parts.password) ?? take("password");
-  const port = parts.port ?? take("port");
+  const { hosts, ports } = serversIn(parts.hosts ?? "");
+  const port = ports ?? take("port");
   const ssl = sslOfMode(take("sslmode"));
-  const host = decode(parts.host)?.replace(/^\[|\]$/g, "") || take("host") || "localhost";
+  // What is done anyway where there are several hosts.
+  if (/^(read-write|primary)$/.test(parameters.get("target_session_attrs") ?? ""))
+    take("target_session_attrs");
+  const host = hosts || take("host") || "localhost";
   const connection: PostgresConnection = {
     connectionType: "postgres",
     host,
@@ -43,6 +50,15 @@ export function parseConnectionString(text: string): ParsedConnectionString {
     ...(ssl === undefined ? {} : { ssl }),
   };
   return { connection, ignoredParameters: [...parameters.keys()] };
+}
+
+/** Several servers become two lists, as libpq writes them: `a,b` and, where they differ, `5432,5433`. */
+function serversIn(text: string): { hosts: string; ports: string | undefined } {
+  const servers = text.split(",").map((server) => HOST_PARTS.exec(server)?.groups ?? {});
+  const hosts = servers.map(({ host }) => decode(host)?.replace(/^\[|\]$/g, "") ?? "").join(",");
+  const ports = servers.map(({ port }) => port);
+  if (ports.every((port) => port === ports[0])) return { hosts, ports: ports[0] };
+  return { hosts, ports: ports.map((port) => port ?? "5432").join(",") };
 }
 
 function decode(part: string | undefined): string | undefined {
@@ -67,8 +83,6 @@ function sslOfMode(mode: string | undefined): PostgresConnection["ssl"] | undefi
 }
 
 function invalid(text: string): RejotError {
-  if (text.includes(","))
-    return new RejotError("CONNECTION_STRING_INVALID", { detail: "name one host only" });
   return new RejotError("CONNECTION_STRING_INVALID", {
     detail: SCHEME.test(text) ? "host, port or database are malformed" : "it does not begin with postgres://",
   });

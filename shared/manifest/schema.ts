@@ -30,12 +30,16 @@ const postgresConnectionParts = z.strictObject({
   connectionType: z.literal("postgres").describe("Postgres connection type."),
   host: z
     .string()
-    .describe("Host name, address or socket folder.")
-    .meta({ examples: ["localhost", "${PGHOST}"] }),
+    .describe(
+      "Host name, address or socket folder; several, separated by commas, of which the one that takes writes is used.",
+    )
+    .meta({ examples: ["localhost", "${PGHOST}", "db-1,db-2"] }),
   port: z
     .union([z.number().int().min(1).max(65_535), z.string()])
     .optional()
-    .describe("TCP port; a string may refer to a secret, ${PGPORT}. Default 5432."),
+    .describe(
+      "TCP port; a string may refer to a secret, ${PGPORT}, or list a port for each host. Default 5432.",
+    ),
   user: z
     .string()
     .describe("Role that connects.")

@@ -2,6 +2,7 @@ import pg from "pg";
 import { RejotError } from "../errors/error.ts";
 import type { ErrorCode } from "../errors/table.ts";
 import type { PostgresConnection } from "../manifest/schema.ts";
+import { serverName, serversOf } from "./servers.ts";
 
 /**
  * Session settings under which every value has one text form, whatever the server's configuration says:
@@ -35,7 +36,7 @@ export interface ConnectOptions {
 /** Values come back as the server's text, never parsed: node-pg's parsers round numbers and cut microseconds. */
 const TEXT_ONLY = { getTypeParser: () => (value: unknown) => value } as unknown as pg.CustomTypesConfig;
 
-/** The node-pg configuration of a manifest's connection whose secrets are resolved. */
+/** The node-pg configuration of a manifest's connection to one server, whose secrets are resolved. */
 export function clientConfig(connection: PostgresConnection, options: ConnectOptions): pg.ClientConfig {
   const extra = Object.entries(options.settings ?? {}).map(
     ([name, value]) => `-c ${name}=${value.replaceAll(" ", "\\ ")}`,
@@ -58,7 +59,9 @@ export function clientConfig(connection: PostgresConnection, options: ConnectOpt
 }
 
 /**
- * Connects. Throws POSTGRES_UNREACHABLE (retryable) or POSTGRES_REFUSED (wrong password, unknown database).
+ * Connects; to the first that takes writes where the connection names several servers, as libpq does with
+ * target_session_attrs=read-write. Throws POSTGRES_UNREACHABLE, POSTGRES_IS_STANDBY (both retryable) or
+ * POSTGRES_REFUSED (wrong password, unknown database).
  * The caller owns the client and ends it; an `error` listener is attached so that a connection lost while idle
  * does not end the process: the next query fails instead.
  */
@@ -66,14 +69,71 @@ export async function connectPostgres(
   connection: PostgresConnection,
   options: ConnectOptions,
 ): Promise<pg.Client> {
-  const client = new pg.Client(clientConfig(connection, options));
+  return (await connectToWritable(connection, options)).client;
+}
+
+/**
+ * The connection to the one server that takes writes now, for those who open several sessions that must be on the same
+ * server. One that names a single server is given back as it is, unasked. Throws as connectPostgres.
+ */
+export async function writableServer(
+  connection: PostgresConnection,
+  options: ConnectOptions,
+): Promise<PostgresConnection> {
+  if (serversOf(connection).length === 1) return connection;
+  const { client, server } = await connectToWritable(connection, options);
+  await endPostgres(client);
+  return server;
+}
+
+async function connectToWritable(
+  connection: PostgresConnection,
+  options: ConnectOptions,
+): Promise<{ client: pg.Client; server: PostgresConnection }> {
+  const servers = serversOf(connection);
+  const errors: RejotError[] = [];
+  for (const server of servers) {
+    try {
+      const client = await connectToOne(server, options);
+      if (servers.length === 1 || !(await isStandby(client))) return { client, server };
+      await endPostgres(client);
+      errors.push(new RejotError("POSTGRES_IS_STANDBY", { detail: serverName(server) }));
+    } catch (error) {
+      errors.push(error as RejotError);
+    }
+  }
+  throw worthTrying(errors);
+}
+
+/** While a standby is being promoted, the other servers' answers are not the last word. */
+function worthTrying(errors: readonly RejotError[]): RejotError {
+  const [first, ...rest] = [...errors].sort((a, b) => Number(b.retryable) - Number(a.retryable));
+  if (first === undefined)
+    return new RejotError("INTERNAL_ERROR", { detail: "a connection without servers" });
+  if (rest.length === 0) return first;
+  const detail = errors.map((error) => error.detail).join("; ");
+  return new RejotError(first.code, { detail, cause: first.cause, context: first.context });
+}
+
+async function isStandby(client: pg.Client): Promise<boolean> {
+  try {
+    const result = await client.query<{ standby: string }>("SELECT pg_is_in_recovery() AS standby");
+    return result.rows[0]?.standby === "t";
+  } catch (cause) {
+    await endPostgres(client);
+    throw postgresError(cause, "asking whether it takes writes");
+  }
+}
+
+async function connectToOne(server: PostgresConnection, options: ConnectOptions): Promise<pg.Client> {
+  const client = new pg.Client(clientConfig(server, options));
   client.on("error", () => {});
   try {
     await client.connect();
     return client;
   } catch (cause) {
     await endPostgres(client);
-    throw postgresError(cause, `${connection.host}:${connection.port ?? 5432}/${connection.database}`);
+    throw postgresError(cause, serverName(server));
   }
 }
 

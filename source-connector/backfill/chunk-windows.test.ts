@@ -48,6 +48,20 @@ describe("ChunkWindows", () => {
     expect(window.landedAt).toBe(2n);
   });
 
+  test("what is read of a topic that is emptied meanwhile is left out, before and after the reading is done", () => {
+    for (const held of [true, false]) {
+      const windows = new ChunkWindows();
+      const window = windows.open("t");
+      if (held) window.hold(chunk("m", "a", "b"));
+      windows.emptied("other");
+      windows.emptied("t");
+      if (!held) window.hold(chunk("m", "a", "b"));
+      const { events, notes } = windows.merge([piece(2, ["m"])], []);
+      expect(shown(events)).toEqual([]);
+      expect(notes).toEqual([{ key: "m", value: "2 overtaken" }]);
+    }
+  });
+
   test("a key that changes while the chunk is read, or until its mark comes, is left out", () => {
     const windows = new ChunkWindows();
     const window = windows.open("t");

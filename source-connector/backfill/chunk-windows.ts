@@ -47,6 +47,10 @@ export class ChunkWindows implements Interleaver {
     return window;
   }
 
+  emptied(topic: string): void {
+    for (const window of this.#open) window.emptied(topic);
+  }
+
   merge(
     batch: Batch,
     events: readonly EncodedEvent[],
@@ -87,6 +91,7 @@ class OpenWindow implements Window {
   #events = new Map<string, EncodedEvent>();
   #chunk: ReadChunk | undefined;
   #distinct = 0;
+  #emptied = false;
   overflown = false;
   landedAt: Lsn | undefined;
 
@@ -112,11 +117,19 @@ class OpenWindow implements Window {
     this.#changed.clear();
   }
 
+  /** Whatever is there after it comes through the stream. */
+  emptied(topic: string): void {
+    if (topic !== this.#topic) return;
+    this.#emptied = true;
+    this.#events.clear();
+  }
+
   hold(chunk: ReadChunk): void {
     this.#chunk = chunk;
     // Rows of one snapshot that make the same object make the same event: one will do.
     for (const event of chunk.events) this.#events.set(event.key.toString("latin1"), event);
     this.#distinct = this.#events.size;
+    if (this.#emptied) this.#events.clear();
     for (const name of this.#changed ?? []) this.#events.delete(name);
     this.#changed = undefined;
   }

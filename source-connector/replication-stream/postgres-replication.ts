@@ -5,6 +5,7 @@ import { RejotError } from "../../shared/errors/error.ts";
 import type { PostgresConnection } from "../../shared/manifest/schema.ts";
 import { clientConfig, postgresError, sqlState } from "../../shared/postgres/client.ts";
 import { formatLsn, type Lsn } from "../../shared/postgres/lsn.ts";
+import { serverName } from "../../shared/postgres/servers.ts";
 import type { Relation, ReplicationStream, WalSink } from "../ports.ts";
 import { PgoutputDecoder } from "./pgoutput.ts";
 
@@ -41,7 +42,7 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     { acknowledge: { auto: false, timeoutSeconds: 0 }, flowControl: { enabled: false } },
   );
   const plugin = new SinkPlugin(options);
-  const server = `${connection.host}:${connection.port ?? 5432}/${connection.database}`;
+  const server = serverName(connection);
   const started = Promise.withResolvers<void>();
   let streaming = false;
   const fail = (cause: unknown): void => {

@@ -2,6 +2,16 @@ import type { Client } from "pg";
 import { RejotError } from "../../shared/errors/error.ts";
 import { postgresError } from "../../shared/postgres/client.ts";
 
+/** What a heartbeat asks and tells. */
+export interface HeartbeatCallbacks {
+  /** Whether a message is due. */
+  readonly idle: () => boolean;
+  readonly onLagBytes: (bytes: number) => void;
+  /** Looks at the server at every beat; what it throws goes to `onFailure`. */
+  readonly check: () => Promise<void>;
+  readonly onFailure: (error: unknown) => void;
+}
+
 /** A busy server may take seconds to answer. */
 const SHORTEST_LIMIT_MS = 5_000;
 
@@ -26,18 +36,11 @@ export class Heartbeat {
   }
 
   /**
-   * `idle` says whether a message is due; `onFailure` gets a POSTGRES_* error when the connection is lost, or when the
+   * `onFailure` gets what `check` throws, or a POSTGRES_* error when the connection is lost, or when the
    * server has not answered for three intervals: a network that swallows packets breaks no connection. So too when the
    * server streams the slot to another connection than ours or to none, of which ours need not have heard.
    */
-  start(
-    intervalMs: number,
-    callbacks: {
-      idle: () => boolean;
-      onLagBytes: (bytes: number) => void;
-      onFailure: (error: unknown) => void;
-    },
-  ): void {
+  start(intervalMs: number, callbacks: HeartbeatCallbacks): void {
     const limitMs = Math.max(SHORTEST_LIMIT_MS, 3 * intervalMs);
     this.#timer = setInterval(() => {
       if (this.#askedAtMs !== undefined) {
@@ -47,7 +50,9 @@ export class Heartbeat {
       }
       this.#askedAtMs = Date.now();
       this.#beat(callbacks)
-        .catch((cause: unknown) => callbacks.onFailure(postgresError(cause, "heartbeat")))
+        .catch((cause: unknown) =>
+          callbacks.onFailure(cause instanceof RejotError ? cause : postgresError(cause, "heartbeat")),
+        )
         .finally(() => {
           this.#askedAtMs = undefined;
         });
@@ -58,7 +63,7 @@ export class Heartbeat {
     clearInterval(this.#timer);
   }
 
-  async #beat(callbacks: { idle: () => boolean; onLagBytes: (bytes: number) => void }): Promise<void> {
+  async #beat(callbacks: HeartbeatCallbacks): Promise<void> {
     if (callbacks.idle()) await this.#client.query("SELECT pg_logical_emit_message(true, 'rejot', '')");
     const result = await this.#client.query<{ lag: string; pid: string | null }>(
       `SELECT pg_current_wal_lsn() - confirmed_flush_lsn AS lag, active_pid AS pid
@@ -73,6 +78,7 @@ export class Heartbeat {
         detail: `the server has ended the stream of slot ${this.#slotName}`,
       });
     }
+    await callbacks.check();
   }
 }
 

@@ -1,7 +1,8 @@
-import pg, { type Client } from "pg";
+import type { Client } from "pg";
 import { RejotError } from "../../shared/errors/error.ts";
-import type { PostgresConnection, PostgresDataStore } from "../../shared/manifest/schema.ts";
-import { clientConfig, postgresError, sqlState } from "../../shared/postgres/client.ts";
+import type { PostgresDataStore } from "../../shared/manifest/schema.ts";
+import { postgresError, sqlState } from "../../shared/postgres/client.ts";
+import { descendantsOf } from "../../shared/postgres/inheritance.ts";
 import { type Lsn, parseLsn } from "../../shared/postgres/lsn.ts";
 import {
   loadTableInfo,
@@ -9,12 +10,6 @@ import {
   quoteTable,
   type TableInfo,
 } from "../../shared/postgres/table-info.ts";
-
-/** Which cluster this is; LSNs compare only within one. */
-export interface SystemIdentity {
-  readonly systemIdentifier: string;
-  readonly timeline: number;
-}
 
 /** A replication slot as the server describes it. */
 export interface SlotState {
@@ -40,44 +35,79 @@ export async function checkServer(client: Client): Promise<void> {
   if (level !== "logical") throw new RejotError("WAL_LEVEL_NOT_LOGICAL", { detail: `wal_level is ${level}` });
 }
 
-/** Asks a replication connection which cluster this is. Throws ROLE_WITHOUT_REPLICATION, POSTGRES_*. */
-export async function identifySystem(
-  connection: PostgresConnection,
-  applicationName: string,
-): Promise<SystemIdentity> {
-  const config = { ...clientConfig(connection, { applicationName }), replication: "database" };
-  const client = new pg.Client(config as pg.ClientConfig);
-  client.on("error", () => {});
-  try {
-    await client.connect();
-    const result = await client.query<{ systemid: string; timeline: string }>("IDENTIFY_SYSTEM");
-    const row = result.rows[0];
-    return { systemIdentifier: row?.systemid ?? "", timeline: Number(row?.timeline ?? 0) };
-  } catch (cause) {
-    if (sqlState(cause) === "42501")
-      throw new RejotError("ROLE_WITHOUT_REPLICATION", { detail: connection.user, cause });
-    throw postgresError(cause, `${connection.host}:${connection.port ?? 5432}`);
-  } finally {
-    await client.end().catch(() => {});
-  }
-}
-
-/** Looks the tables up and checks that their changes can be told apart. Throws TABLE_NOT_FOUND, TABLE_WITHOUT_IDENTITY. */
+/**
+ * Looks the tables up, and those that inherit from them, and checks that their changes are in the WAL and can be told
+ * apart. Throws TABLE_NOT_FOUND, TABLE_UNLOGGED, TABLE_WITHOUT_IDENTITY.
+ */
 export async function loadPublishedTables(client: Client, names: Iterable<string>): Promise<TableInfo[]> {
   const tables = new Map<number, TableInfo>();
-  for (const name of names) {
-    const table = await loadTableInfo(client, name);
+  const add = (table: TableInfo): void => {
     const identified =
       table.replicaIdentity === "f" || (table.replicaIdentity !== "n" && table.identityColumns.length > 0);
     if (!identified)
       throw new RejotError("TABLE_WITHOUT_IDENTITY", { detail: `${table.schema}.${table.name}` });
     tables.set(table.oid, table);
+  };
+  for (const name of names) {
+    const table = await loadTableInfo(client, name);
+    add(table);
+    for (const oid of await descendantsOf(client, [table.oid])) add(await loadTableByOid(client, oid));
   }
+  await refuseUnlogged(client, [...tables.values()]);
   return [...tables.values()];
 }
 
+async function loadTableByOid(client: Client, oid: number): Promise<TableInfo> {
+  const result = await client.query<{ name: string }>("SELECT $1::oid::regclass::text AS name", [oid]);
+  return loadTableInfo(client, result.rows[0]?.name ?? "");
+}
+
+async function refuseUnlogged(client: Client, tables: readonly TableInfo[]): Promise<void> {
+  const unlogged = await client.query<{ oid: string }>(
+    "SELECT oid FROM pg_class WHERE oid = ANY ($1::oid[]) AND relpersistence <> 'p'",
+    [tables.map((table) => table.oid)],
+  );
+  const table = tables.find(({ oid }) => oid === Number(unlogged.rows[0]?.oid));
+  if (table !== undefined)
+    throw new RejotError("TABLE_UNLOGGED", { detail: `${table.schema}.${table.name}` });
+}
+
 /**
- * Creates the publication, or adds the tables it lacks. Another source process may do the same at the same time.
+ * Checks, while a source runs, that the stream still has what it had at the start: a table that was dropped and made
+ * anew, swapped for another, or taken out of the publication changes unseen. Throws TABLE_LEFT_STREAM.
+ */
+export async function checkStillPublished(
+  client: Client,
+  publication: string,
+  tables: readonly TableInfo[],
+): Promise<void> {
+  const current = await client.query<{ oid: string | null }>(
+    "SELECT to_regclass(name)::oid AS oid FROM unnest($1::text[]) WITH ORDINALITY AS t(name, ord) ORDER BY ord",
+    [tables.map(quoteTable)],
+  );
+  const published = await publishedOids(client, publication);
+  for (const [i, table] of tables.entries()) {
+    const oid = current.rows[i]?.oid;
+    if (oid === null)
+      throw new RejotError("TABLE_LEFT_STREAM", { detail: `${quoteTable(table)} was dropped or renamed` });
+    if (published.has(Number(oid))) continue;
+    const what = Number(oid) === table.oid ? "is" : "is another table of that name now, which is";
+    throw new RejotError("TABLE_LEFT_STREAM", {
+      detail: `${quoteTable(table)} ${what} not in ${publication}`,
+    });
+  }
+  const oids = tables.map((table) => table.oid);
+  const child = (await descendantsOf(client, oids)).find((oid) => !published.has(oid));
+  if (child === undefined) return;
+  const { schema, name } = await loadTableByOid(client, child);
+  throw new RejotError("TABLE_LEFT_STREAM", {
+    detail: `${quoteTable({ schema, name })} inherits from a published table and is not in ${publication}`,
+  });
+}
+
+/**
+ * Creates the publication, or adds the tables it lacks and tells which those are. Another source process may do the
+ * same at the same time.
  * Throws PUBLICATION_INCOMPLETE with the statement to run when the role may not, or when a publication made by
  * others leaves changes out.
  */
@@ -85,7 +115,7 @@ export async function ensurePublication(
   client: Client,
   config: PostgresDataStore,
   tables: readonly TableInfo[],
-): Promise<void> {
+): Promise<readonly TableInfo[]> {
   const name = quoteIdentifier(config.publicationName);
   const exists = await client.query("SELECT FROM pg_publication WHERE pubname = $1", [
     config.publicationName,
@@ -105,6 +135,7 @@ export async function ensurePublication(
     await define(client, `ALTER PUBLICATION ${name} ADD TABLE ${quoteTable(table)}`);
   await checkPublication(client, config.publicationName, missing);
   await checkRowFilters(client, config.publicationName, tables);
+  return missing;
 }
 
 async function publishedOids(client: Client, publication: string): Promise<ReadonlySet<number>> {
@@ -189,8 +220,9 @@ async function define(client: Client, sql: string): Promise<void> {
  */
 export async function readSlot(client: Client, slotName: string): Promise<SlotState | undefined> {
   const result = await client.query<Record<string, string | null>>(
-    `SELECT confirmed_flush_lsn, active_pid, wal_status, plugin, database = current_database() AS here
-       FROM pg_replication_slots WHERE slot_name = $1`,
+    `SELECT confirmed_flush_lsn, active_pid, wal_status, plugin, database = current_database() AS here,
+            to_jsonb(s) ->> 'invalidation_reason' AS reason
+       FROM pg_replication_slots s WHERE slot_name = $1`,
     [slotName],
   );
   const row = result.rows[0];
@@ -199,7 +231,9 @@ export async function readSlot(client: Client, slotName: string): Promise<SlotSt
     throw new RejotError("SLOT_NOT_OURS", { detail: `${slotName}: plugin ${row.plugin}` });
   }
   if (row.wal_status === "lost") {
-    throw new RejotError("SLOT_LOST", { detail: `${slotName} is invalidated` });
+    // Servers before 17 do not tell why.
+    const why = row.reason == null ? "" : ` (${row.reason})`;
+    throw new RejotError("SLOT_LOST", { detail: `${slotName} is invalidated${why}` });
   }
   return {
     confirmedLsn: parseLsn(row.confirmed_flush_lsn ?? "0/0"),
@@ -208,10 +242,18 @@ export async function readSlot(client: Client, slotName: string): Promise<SlotSt
   };
 }
 
-/** Creates the slot. Waits for transactions that are running now. Throws SLOTS_EXHAUSTED, POSTGRES_*. */
+/** Standbys copy slots from 17 on. */
+const FAILOVER_VERSION = 170_000;
+
+/**
+ * Creates the slot, with a mark that standbys shall keep a copy of it where the server knows that. Waits for
+ * transactions that are running now. Throws SLOTS_EXHAUSTED, POSTGRES_*.
+ */
 export async function createSlot(client: Client, slotName: string): Promise<void> {
   try {
-    await client.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [slotName]);
+    const version = await client.query<{ v: string }>("SELECT current_setting('server_version_num') AS v");
+    const failover = Number(version.rows[0]?.v) >= FAILOVER_VERSION ? ", failover => true" : "";
+    await client.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput'${failover})`, [slotName]);
   } catch (cause) {
     if (sqlState(cause) === DUPLICATE_OBJECT) return;
     if (sqlState(cause) === "53400")

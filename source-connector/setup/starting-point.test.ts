@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { ProgressRecord } from "../../shared/kafka/progress-record.ts";
 import { type Lsn, parseLsn } from "../../shared/postgres/lsn.ts";
-import { startingPoint } from "./starting-point.ts";
+import { parseTimelineHistory, requireSameHistory, startingPoint } from "./starting-point.ts";
 
 const lsn = (text: string): Lsn => parseLsn(text);
 
@@ -22,6 +22,7 @@ function known(slot: string, progress?: Partial<ProgressRecord>) {
     walEndLsn: lsn("9/0"),
     systemIdentifier: "7",
     timeline: 2,
+    history: new Map([[1, lsn("0/5000000")]]),
   };
 }
 
@@ -31,7 +32,13 @@ describe("startingPoint", () => {
       commitLsn: lsn("0/FFFFFF00"),
       endLsn: lsn("1/10"),
       fresh: false,
+      comesAgainFromMs: 1,
     });
+  });
+
+  test("what the slot still has of the published must come again; what it has not, cannot", () => {
+    expect(startingPoint(known("0/FFFFFF01", {})).comesAgainFromMs).toBeUndefined();
+    expect(startingPoint(known("0/10", { commitTimeMs: 77 })).comesAgainFromMs).toBe(77);
   });
 
   test("a server whose WAL ends before what was published was set back: its LSNs come a second time", () => {
@@ -47,7 +54,12 @@ describe("startingPoint", () => {
 
   test("without progress it begins where the slot does, with a commit that lies exactly there", () => {
     const start = startingPoint(known("1/0"));
-    expect(start).toEqual({ commitLsn: lsn("0/FFFFFFFF"), endLsn: lsn("1/0"), fresh: true });
+    expect(start).toEqual({
+      commitLsn: lsn("0/FFFFFFFF"),
+      endLsn: lsn("1/0"),
+      fresh: true,
+      comesAgainFromMs: undefined,
+    });
     expect(lsn("1/0") > start.commitLsn).toBe(true);
   });
 
@@ -61,10 +73,34 @@ describe("startingPoint", () => {
     );
   });
 
-  test("another cluster, or an older timeline of this one, is refused; a promoted standby is not", () => {
-    const replaced = expect.objectContaining({ code: "SOURCE_REPLACED" });
+  const replaced = expect.objectContaining({ code: "SOURCE_REPLACED" });
+
+  test("another cluster is refused, also before there is a slot", () => {
     expect(() => startingPoint(known("0/1", { systemIdentifier: "8" }))).toThrow(replaced);
-    expect(() => startingPoint(known("0/1", { timeline: 3 }))).toThrow(replaced);
-    expect(startingPoint(known("0/1", { timeline: 1 })).fresh).toBe(false);
+    expect(() => requireSameHistory(known("0/1", { systemIdentifier: "8" }))).toThrow(replaced);
+    requireSameHistory(known("0/1", {}));
+    requireSameHistory(known("0/1"));
   });
+
+  test("a promoted standby is taken if it had everything that was published", () => {
+    const before = { timeline: 1, commitLsn: lsn("0/4FFFF00"), endLsn: lsn("0/5000000") };
+    expect(startingPoint(known("0/1", before)).fresh).toBe(false);
+    expect(() => startingPoint(known("0/1", { ...before, endLsn: lsn("0/5000001") }))).toThrow(replaced);
+    // Not an ancestor: an older timeline after a newer one, or a branch beside it.
+    expect(() => startingPoint(known("0/1", { timeline: 3 }))).toThrow(replaced);
+    expect(() =>
+      startingPoint({ ...known("0/1", { timeline: 1 }), timeline: 4, history: new Map() }),
+    ).toThrow(replaced);
+  });
+});
+
+test("a timeline history file", () => {
+  expect(
+    parseTimelineHistory("1\t0/5000148\tno recovery target specified\n\n2\t1/A0\tbefore 2000-01-01\n"),
+  ).toEqual(
+    new Map([
+      [1, lsn("0/5000148")],
+      [2, lsn("1/A0")],
+    ]),
+  );
 });

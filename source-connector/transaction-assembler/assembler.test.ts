@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Lsn } from "../../shared/postgres/lsn.ts";
 import type { Change, Relation, TransactionPiece, WalMessage } from "../ports.ts";
-import { TransactionAssembler } from "./assembler.ts";
+import { type OnTruncate, TransactionAssembler } from "./assembler.ts";
 
 const RELATION: Relation = { oid: 1, schema: "public", name: "t", replicaIdentity: "d", columns: [] };
 
@@ -21,10 +21,10 @@ const truncate: WalMessage = { kind: "truncate", relations: [RELATION] };
 function piecesOf(
   messages: readonly WalMessage[],
   limits = { maxRows: 3, maxBytes: 1_000 },
-  onTruncate: "stop" | "ignore" = "stop",
+  onTruncate: OnTruncate = "stop",
 ): TransactionPiece[] {
   const assembler = new TransactionAssembler(limits, onTruncate);
-  return messages.flatMap((message) => assembler.accept(message) ?? []);
+  return messages.flatMap((message) => assembler.accept(message));
 }
 
 const ids = (piece: TransactionPiece) => piece.changes.map((c) => Number(c.after?.[0]));
@@ -85,6 +85,23 @@ describe("TransactionAssembler", () => {
       expect.objectContaining({ code: "TRUNCATE_STOPS", message: expect.stringContaining("public.t") }),
     );
     expect(piecesOf(messages, undefined, "ignore").map(ids)).toEqual([[1, 2]]);
+  });
+
+  test("TRUNCATE that becomes tombstones is a piece of its own, behind what came before it", () => {
+    const pieces = piecesOf(
+      [begin(5n), change(1), truncate, change(2), commit(6n), begin(7n), truncate, commit(8n)],
+      undefined,
+      "tombstone",
+    );
+    expect(
+      pieces.map((piece) => [ids(piece), piece.truncated?.map(({ name }) => name), piece.endLsn]),
+    ).toEqual([
+      [[1], undefined, null],
+      [[], ["t"], null],
+      [[2], undefined, 6n],
+      [[], ["t"], null],
+      [[], undefined, 8n],
+    ]);
   });
 
   test("a commit without a begin is refused", () => {

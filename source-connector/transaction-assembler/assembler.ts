@@ -10,8 +10,11 @@ export interface PieceLimits {
 /** Ours are alone in their transactions. */
 const MAX_MARKS = 16;
 
-/** What a TRUNCATE of a used table does: it tells no rows, so there is nothing to publish for it. */
-export type OnTruncate = "stop" | "ignore";
+/** What a TRUNCATE of a used table does: it tells no rows. */
+export type OnTruncate = "stop" | "ignore" | "tombstone";
+
+/** One for all: most messages complete nothing. */
+const NONE: readonly TransactionPiece[] = [];
 
 /**
  * Puts messages together into transactions. Protocol version 1 sends a transaction only once it is committed
@@ -30,31 +33,38 @@ export class TransactionAssembler {
     this.#onTruncate = onTruncate;
   }
 
-  /** The piece that the message completes, if any. Throws REPLICATION_PROTOCOL, TRUNCATE_STOPS. */
-  accept(message: WalMessage): TransactionPiece | undefined {
+  /** The pieces that the message completes. Throws REPLICATION_PROTOCOL, TRUNCATE_STOPS. */
+  accept(message: WalMessage): readonly TransactionPiece[] {
     switch (message.kind) {
       case "begin":
         this.#open = { xid: message.xid, commitLsn: message.commitLsn, commitTimeMs: message.commitTimeMs };
-        return undefined;
+        return NONE;
       case "change":
         this.#changes.push(message.change);
         this.#bytes += message.bytes;
         return this.#changes.length >= this.#limits.maxRows || this.#bytes >= this.#limits.maxBytes
-          ? this.#piece(null)
-          : undefined;
+          ? [this.#piece(null)]
+          : NONE;
       case "truncate":
-        if (this.#onTruncate === "ignore") return undefined;
+        if (this.#onTruncate === "ignore") return NONE;
+        if (this.#onTruncate === "tombstone") return this.#truncated(message.relations);
         throw new RejotError("TRUNCATE_STOPS", { detail: namesOf(message.relations) });
       case "mark":
         // A foreign program may send any number of them under our prefix.
         if (this.#marks.length < MAX_MARKS) this.#marks.push(message.content);
-        return undefined;
+        return NONE;
       case "commit": {
         const piece = this.#piece(message.endLsn);
         this.#open = undefined;
-        return piece;
+        return [piece];
       }
     }
+  }
+
+  /** What came before it in its transaction leaves first. */
+  #truncated(truncated: readonly Relation[]): TransactionPiece[] {
+    const before = this.#changes.length === 0 ? [] : [this.#piece(null)];
+    return [...before, { ...this.#piece(null), truncated }];
   }
 
   #piece(endLsn: TransactionPiece["endLsn"]): TransactionPiece {

@@ -8,7 +8,7 @@ const RELATION: Relation = { oid: 1, schema: "public", name: "t", replicaIdentit
 const LIMITS = { maxRows: 10, maxBytes: 100_000, maxBufferedBytes: 100_000 };
 
 function bufferOf(limits = LIMITS): BatchBuffer {
-  return new BatchBuffer(new TransactionAssembler(limits, "stop"), limits);
+  return new BatchBuffer(new TransactionAssembler(limits, "tombstone"), limits);
 }
 
 /** Puts a transaction of `rows` rows of `bytes` each into the buffer. */
@@ -83,6 +83,37 @@ describe("BatchBuffer", () => {
     expect(await next(batches)).toBe("4294967296:10…");
     expect(await next(batches)).toBe("4294967296:10…");
     expect(await next(batches)).toBe("4294967296:5");
+  });
+
+  test("the last published transaction comes again, or the WAL is another history's", async () => {
+    const again = bufferOf();
+    again.skipUpTo(20n as Lsn, 20);
+    for (const lsn of [10n, 20n, 30n]) put(again, lsn, 25);
+    expect(await next(again.batches())).toBe("30:10…");
+
+    const missing = bufferOf();
+    missing.skipUpTo(20n as Lsn, 20);
+    for (const lsn of [10n, 21n]) put(missing, lsn, 1);
+    await expect(next(missing.batches())).rejects.toMatchObject({ code: "SOURCE_REPLACED" });
+
+    const another = bufferOf();
+    another.skipUpTo(20n as Lsn, 7);
+    put(another, 20n, 1);
+    await expect(next(another.batches())).rejects.toMatchObject({ code: "SOURCE_REPLACED" });
+  });
+
+  test("a TRUNCATE is a batch of its own", async () => {
+    const buffer = bufferOf();
+    put(buffer, 10n, 1);
+    buffer.accept({ kind: "begin", commitLsn: 20n as Lsn, commitTimeMs: 20, xid: 20 });
+    buffer.accept({ kind: "truncate", relations: [RELATION] });
+    buffer.accept({ kind: "commit", endLsn: 21n as Lsn });
+    put(buffer, 30n, 1);
+    const batches = buffer.batches();
+    expect(await next(batches)).toBe("10:1");
+    const truncate = await batches.next();
+    expect(truncate.value).toMatchObject([{ commitLsn: 20n, truncated: [{ name: "t" }], endLsn: null }]);
+    expect(await next(batches)).toBe("20:0 30:1");
   });
 
   test("it is full above its limit, and tells when there is room again", async () => {

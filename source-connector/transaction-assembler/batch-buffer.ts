@@ -1,4 +1,5 @@
-import type { Lsn } from "../../shared/postgres/lsn.ts";
+import { RejotError } from "../../shared/errors/error.ts";
+import { formatLsn, type Lsn } from "../../shared/postgres/lsn.ts";
 import type { Batch, BatchSource, TransactionPiece, WalMessage, WalSink } from "../ports.ts";
 import type { TransactionAssembler } from "./assembler.ts";
 
@@ -26,6 +27,8 @@ export class BatchBuffer implements WalSink, BatchSource {
   /** Per batch in the pipeline: its first commit time, its last commit LSN. */
   readonly #handedOut: { readonly commitLsn: Lsn; readonly commitTimeMs: number }[] = [];
   #skipUpTo = 0n as Lsn;
+  /** Commit time of the transaction that must come again before any later one. */
+  #comesAgainFromMs: number | undefined;
 
   constructor(assembler: TransactionAssembler, limits: BatchLimits) {
     this.#assembler = assembler;
@@ -36,9 +39,14 @@ export class BatchBuffer implements WalSink, BatchSource {
     return this.#bytes > this.#limits.maxBufferedBytes;
   }
 
-  /** Drops transactions up to here: they are in the topics already. Call it before the first batch is taken. */
-  skipUpTo(commitLsn: Lsn): void {
+  /**
+   * Drops transactions up to here: they are in the topics already. With its commit time, the last of them must come
+   * again: a server that was set back to an earlier state, and has grown past it since, does not have it.
+   * Call it before the first batch is taken.
+   */
+  skipUpTo(commitLsn: Lsn, comesAgainFromMs?: number): void {
     this.#skipUpTo = commitLsn;
+    this.#comesAgainFromMs = comesAgainFromMs;
   }
 
   /** Commit time of the oldest transaction that is read but not published, in milliseconds since 1970. */
@@ -57,11 +65,11 @@ export class BatchBuffer implements WalSink, BatchSource {
   }
 
   accept(message: WalMessage): void {
-    const piece = this.#assembler.accept(message);
-    if (piece === undefined) return;
-    this.#pieces.push(piece);
-    this.#bytes += sizeOf(piece);
-    this.#waiting?.resolve();
+    for (const piece of this.#assembler.accept(message)) {
+      this.#pieces.push(piece);
+      this.#bytes += sizeOf(piece);
+      this.#waiting?.resolve();
+    }
   }
 
   /** What was assembled before is dropped as well: it comes again from the slot, and a later error must not hide. */
@@ -85,7 +93,7 @@ export class BatchBuffer implements WalSink, BatchSource {
       }
       if (this.#failure !== undefined) throw this.#failure.error;
       if (this.#ended) return;
-      const batch = this.#take().filter((piece) => piece.commitLsn > this.#skipUpTo);
+      const batch = this.#take().filter((piece) => !this.#isPublished(piece));
       if (batch[0] === undefined) continue;
       this.#handedOut.push({
         commitLsn: batch.at(-1)?.commitLsn ?? batch[0].commitLsn,
@@ -93,6 +101,20 @@ export class BatchBuffer implements WalSink, BatchSource {
       });
       yield batch;
     }
+  }
+
+  /** Throws SOURCE_REPLACED when the stream shows another history than what was published. */
+  #isPublished({ commitLsn, commitTimeMs }: TransactionPiece): boolean {
+    if (commitLsn < this.#skipUpTo) return true;
+    if (this.#comesAgainFromMs !== undefined) {
+      if (commitLsn > this.#skipUpTo || commitTimeMs !== this.#comesAgainFromMs) {
+        throw new RejotError("SOURCE_REPLACED", {
+          detail: `the transaction at ${formatLsn(this.#skipUpTo)}, which was published, is not in its WAL`,
+        });
+      }
+      this.#comesAgainFromMs = undefined;
+    }
+    return commitLsn === this.#skipUpTo;
   }
 
   #take(): Batch {
@@ -103,6 +125,8 @@ export class BatchBuffer implements WalSink, BatchSource {
     for (const piece of this.#pieces) {
       if (count > 0 && (rows + piece.changes.length > this.#limits.maxRows || bytes >= this.#limits.maxBytes))
         break;
+      const alone = piece.truncated !== undefined || this.#pieces[0]?.truncated !== undefined;
+      if (count > 0 && alone) break;
       rows += piece.changes.length;
       bytes += sizeOf(piece);
       count++;

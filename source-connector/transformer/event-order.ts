@@ -42,13 +42,23 @@ export class EventOrder {
   events(batch: Batch, work: readonly (readonly Transformed[])[]): TextEvent[] {
     const events: TextEvent[] = [];
     for (const [i, piece] of batch.entries()) {
-      if (piece.commitLsn !== this.#commitLsn) {
-        this.#commitLsn = piece.commitLsn;
-        this.#index = 0;
-      }
+      this.#begin(piece.commitLsn);
       for (const transformed of work[i] ?? []) this.#append(events, piece, transformed);
     }
     return events;
+  }
+
+  /** Keeps `count` numbers of the transaction free, and tells the first. */
+  number(commitLsn: Lsn, count: number): number {
+    this.#begin(commitLsn);
+    this.#index += count;
+    return this.#index - count;
+  }
+
+  #begin(commitLsn: Lsn): void {
+    if (commitLsn === this.#commitLsn) return;
+    this.#commitLsn = commitLsn;
+    this.#index = 0;
   }
 
   #append(

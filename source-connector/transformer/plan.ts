@@ -163,6 +163,9 @@ async function statement(
   }
 }
 
+const RIGHTS_HINT =
+  "Grant the role that runs transformations what its SQL reads. Where row-level security would hide rows from it: ALTER ROLE … BYPASSRLS, or start with row-security apply.";
+
 function rejected(cause: unknown, placeOf: BatchSql["placeOf"]): unknown {
   const { code: state, position } = cause as { code?: unknown; position?: string };
   // Class 42 and 22: the statement itself is wrong. Everything else (connection, rights) keeps its own error.
@@ -170,6 +173,7 @@ function rejected(cause: unknown, placeOf: BatchSql["placeOf"]): unknown {
   return new RejotError("TRANSFORMATION_REJECTED", {
     detail: (cause as Error).message,
     cause,
+    ...(state === "42501" ? { hint: RIGHTS_HINT } : {}),
     sql: position === undefined ? undefined : placeOf(Number(position)),
   });
 }

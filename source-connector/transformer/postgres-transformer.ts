@@ -1,5 +1,6 @@
 import { RejotError } from "../../shared/errors/error.ts";
 import { type PostgresClient, postgresError, sqlState } from "../../shared/postgres/client.ts";
+import type { Lsn } from "../../shared/postgres/lsn.ts";
 import type { Batch, Change, TextEvent, Transformer } from "../ports.ts";
 import { EventOrder, type Transformed } from "./event-order.ts";
 import { beginContaining } from "./postgres-snapshot.ts";
@@ -49,6 +50,10 @@ export class PostgresTransformer implements Transformer {
     } catch (error) {
       throw await this.#final(error);
     }
+  }
+
+  number(commitLsn: Lsn, count: number): number {
+    return this.#order.number(commitLsn, count);
   }
 
   async #prepare(batch: Batch): Promise<void> {

@@ -1,6 +1,7 @@
 import { RejotError } from "../../shared/errors/error.ts";
 import type { PublicSchema } from "../../shared/manifest/schema.ts";
 import type { PostgresClient } from "../../shared/postgres/client.ts";
+import { ancestorsOf } from "../../shared/postgres/inheritance.ts";
 import { loadTableInfo, quoteIdentifier, type TableInfo } from "../../shared/postgres/table-info.ts";
 import type { TypeCatalog } from "../../shared/postgres/type-catalog.ts";
 import type { Relation, RelationColumn } from "../ports.ts";
@@ -90,9 +91,10 @@ export class TablePlans {
     const name = `${quoteIdentifier(relation.schema)}.${quoteIdentifier(relation.name)}`;
     const table = await loadTableInfo(this.#client, name);
     const columns = await this.#typed(relation.columns);
+    const ancestors = await ancestorsOf(this.#client, table.oid);
     const schemas: SchemaPlan[] = [];
     for (const [schema, publicSchema] of this.#schemas.entries()) {
-      const plans = await this.#planSchema(publicSchema, table, columns);
+      const plans = await this.#planSchema(publicSchema, table, ancestors, columns);
       if (plans.length === 0) continue;
       const of = (operation: string) => plans.find((plan) => plan.operation === operation);
       schemas.push({ schema, insert: of("insert"), update: of("update"), delete: of("delete") });
@@ -108,19 +110,30 @@ export class TablePlans {
   async #planSchema(
     publicSchema: PublicSchema,
     table: TableInfo,
+    ancestors: readonly number[],
     columns: readonly { name: string; typeName: string }[],
   ): Promise<TransformationPlan[]> {
     const plans: TransformationPlan[] = [];
     for (const transformation of publicSchema.config.transformations) {
       const target = await loadTableInfo(this.#client, transformation.table);
-      if (target.oid !== table.oid) continue;
+      const inherited = ancestors.includes(target.oid);
+      if (target.oid !== table.oid && !inherited) continue;
       const { operation } = transformation;
       if (plans.some((plan) => plan.operation === operation)) {
         const detail = `"${publicSchema.name}" v${publicSchema.version.major}, ${operation} of ${transformation.table}`;
         throw new RejotError("TRANSFORMATION_REPEATED", { detail });
       }
+      // What the stream tells of a row before its change depends on the table that the row is in.
+      const { replicaIdentity, identityColumns } = table;
+      const read = inherited ? { ...target, replicaIdentity, identityColumns } : table;
       plans.push(
-        await planTransformation({ client: this.#client, publicSchema, transformation, table, columns }),
+        await planTransformation({
+          client: this.#client,
+          publicSchema,
+          transformation,
+          table: read,
+          columns,
+        }),
       );
     }
     return plans;
