@@ -80,6 +80,19 @@ describe("ChunkWindows", () => {
     expect(shown(windows.merge([piece(2, ["m"])], []).events)).toEqual(["a r:0/2:0"]);
   });
 
+  test("what the stream has published since the backfill began does not come again", () => {
+    const windows = new ChunkWindows();
+    windows.watch("t");
+    windows.merge([piece(1)], [event("a", 1), event("b", 1, 1, "other")]);
+    windows.open("t").hold(chunk("m", "a", "b"));
+    const { events, notes } = windows.merge([piece(2, ["m"])], []);
+    expect(shown(events)).toEqual(["b r:0/2:0"]);
+    expect(notes).toEqual([{ key: "m", value: "1 overtaken" }]);
+    windows.unwatch("t");
+    windows.open("t").hold(chunk("n", "a"));
+    expect(shown(windows.merge([piece(3, ["n"])], []).events)).toEqual(["a r:0/3:0"]);
+  });
+
   test("a tombstone counts as a change, a key of another topic does not", () => {
     const windows = new ChunkWindows();
     windows.open("t").hold(chunk("m", "a", "b"));

@@ -25,6 +25,8 @@ export interface Window {
 
 /** Keys that one window keeps while its chunk is read: 32 bytes or so each. */
 const MAX_CHANGED = 200_000;
+/** Keys that are kept for a topic while its backfill is under way. */
+const MAX_PUBLISHED = 100_000;
 
 /**
  * Puts chunks into the stream so that no key goes back in time.
@@ -39,10 +41,25 @@ const MAX_CHANGED = 200_000;
  */
 export class ChunkWindows implements Interleaver {
   readonly #open = new Set<OpenWindow>();
+  readonly #published = new Map<string, Set<string>>();
+
+  /**
+   * Notes the keys of a topic whose backfill begins or goes on: what the stream has published since need not come again
+   * out of a chunk. Beyond MAX_PUBLISHED keys some do, which repeats an object and harms nothing.
+   */
+  watch(topic: string): void {
+    if (!this.#published.has(topic)) this.#published.set(topic, new Set());
+  }
+
+  /** Forgets the keys of a topic whose backfill has ended. */
+  unwatch(topic: string): void {
+    this.#published.delete(topic);
+  }
 
   /** Begins to watch a topic's keys. Everything merged so far has to be in the snapshot that the chunk is read in. */
   open(topic: string): Window {
-    const window = new OpenWindow(topic, () => this.#open.delete(window));
+    const published = () => this.#published.get(topic);
+    const window = new OpenWindow(topic, published, () => this.#open.delete(window));
     this.#open.add(window);
     return window;
   }
@@ -55,13 +72,14 @@ export class ChunkWindows implements Interleaver {
     batch: Batch,
     events: readonly EncodedEvent[],
   ): { readonly events: readonly EncodedEvent[]; readonly notes: readonly ProgressNote[] } {
-    if (this.#open.size === 0) return { events, notes: [] };
+    if (this.#open.size === 0 && this.#published.size === 0) return { events, notes: [] };
     const merged: EncodedEvent[] = [];
     const notes: ProgressNote[] = [];
     let next = 0;
     const passUpTo = (commitLsn: Lsn | undefined): void => {
       for (let event = events[next]; event !== undefined; event = events[++next]) {
         if (commitLsn !== undefined && event.position.commitLsn > commitLsn) return;
+        this.#note(event);
         for (const window of this.#open) window.changed(event);
         merged.push(event);
       }
@@ -78,6 +96,11 @@ export class ChunkWindows implements Interleaver {
     return { events: merged, notes };
   }
 
+  #note({ topic, key }: EncodedEvent): void {
+    const published = this.#published.get(topic);
+    if (published !== undefined && published.size < MAX_PUBLISHED) published.add(key.toString("latin1"));
+  }
+
   #markedBy({ marks }: TransactionPiece): OpenWindow[] {
     if (marks === undefined) return [];
     return [...this.#open].filter((window) => window.mark !== undefined && marks.includes(window.mark));
@@ -86,6 +109,7 @@ export class ChunkWindows implements Interleaver {
 
 class OpenWindow implements Window {
   readonly #topic: string;
+  readonly #published: () => ReadonlySet<string> | undefined;
   readonly #close: () => void;
   #changed: Set<string> | undefined = new Set();
   #events = new Map<string, EncodedEvent>();
@@ -95,8 +119,9 @@ class OpenWindow implements Window {
   overflown = false;
   landedAt: Lsn | undefined;
 
-  constructor(topic: string, close: () => void) {
+  constructor(topic: string, published: () => ReadonlySet<string> | undefined, close: () => void) {
     this.#topic = topic;
+    this.#published = published;
     this.#close = close;
   }
 
@@ -131,6 +156,8 @@ class OpenWindow implements Window {
     this.#distinct = this.#events.size;
     if (this.#emptied) this.#events.clear();
     for (const name of this.#changed ?? []) this.#events.delete(name);
+    const published = this.#published();
+    for (const name of this.#events.keys()) if (published?.has(name)) this.#events.delete(name);
     this.#changed = undefined;
   }
 

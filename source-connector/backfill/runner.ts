@@ -324,6 +324,8 @@ export class BackfillRunner {
 
   #tell(job: Job, record: BackfillRecord): void {
     const isRunning = record.state === "running";
+    if (isRunning) this.#options.windows.watch(job.topic);
+    else this.#options.windows.unwatch(job.topic);
     this.#options.onChange(job.name, record, isRunning ? job.rate.perSecond : undefined);
     if (record.state === "done")
       this.#options.log.info({ schema: job.name, backfill: record }, "backfill: done");
