@@ -48,6 +48,7 @@ export class KafkaConsumer {
   readonly #unreported = new Map<string, ProgressMove>();
   #reportedAtMs = 0;
   #reporting = false;
+  #reportTimer: NodeJS.Timeout | undefined;
 
   constructor(options: KafkaConsumerOptions) {
     this.#options = options;
@@ -90,8 +91,9 @@ export class KafkaConsumer {
   /** Leaves the group, so that others take over at once. Never throws. */
   async stop(): Promise<void> {
     this.feed.end();
-    if (this.#unreported.size > 0) await this.#report();
     this.#closing.abort(new DOMException("the consumer stops", "AbortError"));
+    clearTimeout(this.#reportTimer);
+    if (this.#unreported.size > 0) await this.#report();
     await this.#consumer.disconnect().catch(() => {});
     await this.#admin.disconnect().catch(() => {});
   }
@@ -106,6 +108,8 @@ export class KafkaConsumer {
         { group: payload.groupId, partitions: partitions.length },
         "joined the group",
       );
+      const ours = new Set(partitions.map(({ topic, partition }) => `${topic}/${partition}`));
+      for (const place of this.#unreported.keys()) if (!ours.has(place)) this.#unreported.delete(place);
       this.feed.assign(partitions);
       if (partitions.length === 0) this.#options.onIdle();
     });
@@ -159,7 +163,7 @@ export class KafkaConsumer {
       bounds: (partitions) => this.#bounds(partitions),
       report: (moves) => {
         for (const move of moves) this.#unreported.set(`${move.topic}/${move.partition}`, move);
-        if (!this.#reporting && Date.now() - this.#reportedAtMs >= REPORT_EVERY_MS) void this.#report();
+        this.#reportSoon();
       },
     };
   }
@@ -179,6 +183,16 @@ export class KafkaConsumer {
     return found;
   }
 
+  /** The last move of a busy second must be told too, though nothing may come after it for days. */
+  #reportSoon(): void {
+    if (this.#reporting || this.#reportTimer !== undefined || this.#closing.signal.aborted) return;
+    const waitMs = Math.max(0, this.#reportedAtMs + REPORT_EVERY_MS - Date.now());
+    this.#reportTimer = setTimeout(() => {
+      this.#reportTimer = undefined;
+      void this.#report();
+    }, waitMs).unref();
+  }
+
   async #report(): Promise<void> {
     const moves = [...this.#unreported.values()];
     this.#unreported.clear();
@@ -196,9 +210,14 @@ export class KafkaConsumer {
       );
     } catch (err) {
       this.#options.logger.debug({ err }, "Kafka did not take the offsets that are for monitoring");
+      for (const move of moves) {
+        const place = `${move.topic}/${move.partition}`;
+        if (!this.#unreported.has(place)) this.#unreported.set(place, move);
+      }
     } finally {
       this.#reporting = false;
       this.#reportedAtMs = Date.now();
+      if (this.#unreported.size > 0) this.#reportSoon();
     }
   }
 }
