@@ -1,10 +1,11 @@
-import { mkdir, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { RejotError } from "../shared/errors/error.ts";
 import { displayPath, MANIFEST_FILE, readManifest } from "../shared/manifest/load.ts";
 import { type Manifest, manifestSchema } from "../shared/manifest/schema.ts";
 import { describeZodIssues } from "../shared/manifest/zod-issues.ts";
+import { writeWhole } from "./write-whole.ts";
 
 /**
  * The manifest a command works on: the file named, or the one in the folder named, else `rejot-manifest.json` here or in the nearest folder above.
@@ -61,23 +62,9 @@ export function manifestText(manifest: Manifest): string {
  * Throws MANIFEST_NOT_WRITABLE.
  */
 export async function writeManifest(file: string, manifest: Manifest): Promise<void> {
-  const text = manifestText(manifest);
-  // A rename over a symbolic link would replace the link instead of the file it leads to.
-  const target = await realpath(file).catch(() => file);
-  const temporary = `${target}.${process.pid}.tmp`;
   try {
-    await mkdir(dirname(target), { recursive: true });
-    const mode = (await stat(target).catch(() => undefined))?.mode ?? 0o644;
-    const handle = await open(temporary, "w", mode & 0o777);
-    try {
-      await handle.writeFile(text);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, target);
+    await writeWhole(file, manifestText(manifest));
   } catch (cause) {
-    await rm(temporary, { force: true }).catch(() => {});
     throw new RejotError("MANIFEST_NOT_WRITABLE", { detail: displayPath(file), cause });
   }
 }

@@ -279,9 +279,10 @@ export class Session {
   }
 
   async #checkRetention(admin: Admin, topics: readonly string[]): Promise<void> {
-    const [progressLost] = await topicsWithRetention(admin, [this.#progressTopic]);
-    if (progressLost !== undefined) throw new RejotError("TOPIC_RETENTION", { detail: progressLost });
-    for (const topic of await topicsWithRetention(admin, topics)) {
+    const found = await topicsWithRetention(admin, [this.#progressTopic, ...topics]);
+    if (found.includes(this.#progressTopic))
+      throw new RejotError("TOPIC_RETENTION", { detail: this.#progressTopic });
+    for (const topic of found) {
       const { code, message, hint } = new RejotError("TOPIC_RETENTION", { detail: topic });
       this.#options.log.warn({ code, topic, hint }, message);
     }

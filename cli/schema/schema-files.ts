@@ -1,5 +1,5 @@
-import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
-import { dirname, join, sep } from "node:path";
+import { readdir, readFile } from "node:fs/promises";
+import { join, sep } from "node:path";
 import { namespaceOf } from "../../shared/contracts/avro-names.ts";
 import type { AvroRecord } from "../../shared/contracts/avro-types.ts";
 import { changesSince, type EarlierVersion } from "../../shared/contracts/evolution/verdict.ts";
@@ -7,6 +7,7 @@ import { RejotError } from "../../shared/errors/error.ts";
 import { manifestTopicPart } from "../../shared/kafka/naming.ts";
 import { displayPath } from "../../shared/manifest/load.ts";
 import { parseAvroSchema } from "../../shared/registry/named-types.ts";
+import { writeWhole } from "../write-whole.ts";
 import { type OwnSchema, versionName } from "./own-schemas.ts";
 
 /** The folder beside the manifest that the baseline is in. */
@@ -166,7 +167,7 @@ export async function writeSchemaFiles(
   const written: string[] = [];
   for (const [path, text] of schemas.flatMap((own) => [...filesOf(own)])) {
     if (there.get(path) === text) continue;
-    await writeWhole(join(folder, path), text);
+    await writeSchemaFile(join(folder, path), text);
     written.push(path);
   }
   return written;
@@ -183,21 +184,10 @@ function refuseRewriting(there: SchemaFiles, own: OwnSchema): void {
   });
 }
 
-/** A reader, or a crash in between, sees the old file or the new one. */
-async function writeWhole(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
+async function writeSchemaFile(path: string, text: string): Promise<void> {
   try {
-    await mkdir(dirname(path), { recursive: true });
-    const handle = await open(temporary, "w");
-    try {
-      await handle.writeFile(text);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, path);
+    await writeWhole(path, text);
   } catch (cause) {
-    await rm(temporary, { force: true }).catch(() => {});
     throw new RejotError("SCHEMA_FILES_NOT_WRITABLE", { detail: displayPath(path), cause });
   }
 }

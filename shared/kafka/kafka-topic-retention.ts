@@ -8,7 +8,6 @@ const POLICY = "cleanup.policy";
  * what a backfill or a late start publishes can be old enough to go at once. Empty where configurations may not be read.
  */
 export async function topicsWithRetention(admin: Admin, topics: readonly string[]): Promise<string[]> {
-  if (topics.length === 0) return [];
   const resources = topics.map((name) => ({
     type: kafkajs.ConfigResourceTypes.TOPIC,
     name,

@@ -1,5 +1,6 @@
 import { RejotError } from "../../shared/errors/error.ts";
 import {
+  endPostgres,
   isTransientPostgresError,
   type PostgresClient,
   postgresError,
@@ -82,7 +83,7 @@ export class PostgresChunkReader implements ChunkReader {
   async rest(): Promise<void> {
     const connection = this.#connection;
     this.#connection = undefined;
-    await (await connection)?.end().catch(() => {});
+    if (connection !== undefined) await endPostgres(await connection);
   }
 
   #client(): Promise<PostgresClient> {

@@ -4,7 +4,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { randomName } from "../support/names.ts";
 import { type Edit, TeamRepository } from "../support/team-repository.ts";
 
-const slugs = { accounts: randomName("accounts").replaceAll("_", "-"), billing: randomName("billing") };
+const slugs = {
+  accounts: randomName("accounts").replaceAll("_", "-"),
+  billing: randomName("billing").replaceAll("_", "-"),
+};
 const MANIFEST = "rejot-manifest.json";
 const SCHEMAS = "schemas.ts";
 const TABLES = "migrations/001-customers.sql";
@@ -17,11 +20,10 @@ beforeAll(async () => {
   publishing = await TeamRepository.create("publishing-team", [
     [MANIFEST, '"slug": "accounts"', `"slug": "${slugs.accounts}"`],
   ]);
-  await publishing.git("rm", "-rfq", "--cached", "--ignore-unmatch", "schemas");
   await publishing.rejot("schema", "write");
   await publishing.commit({ merge: true });
   consuming = await TeamRepository.create("consuming-team", [
-    [MANIFEST, '"slug": "billing"', `"slug": "${slugs.billing.replaceAll("_", "-")}"`],
+    [MANIFEST, '"slug": "billing"', `"slug": "${slugs.billing}"`],
     [MANIFEST, '"sourceManifestSlug": "accounts"', `"sourceManifestSlug": "${slugs.accounts}"`],
     [SCHEMAS, 'manifestSlug: "accounts"', `manifestSlug: "${slugs.accounts}"`],
   ]);

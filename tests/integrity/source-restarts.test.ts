@@ -7,25 +7,9 @@ import {
   expectEveryPositionOnce,
   type RunningSource,
   type SourceFixture,
-  transformationsOf,
 } from "../support/source.ts";
+import { TICKS } from "../support/ticks.ts";
 import { waitFor } from "../support/wait-for.ts";
-
-const TICKS = {
-  sql: "CREATE TABLE ticks (id bigint PRIMARY KEY, n int NOT NULL)",
-  schemas: [
-    {
-      name: "tick",
-      fields: { id: "integer", n: "integer" },
-      // Reads the table, so that a restart meets running transformations too.
-      transformations: transformationsOf(
-        "ticks",
-        "SELECT :id::bigint AS id, (SELECT max(n) FROM ticks WHERE id = :id) AS n",
-        "SELECT :id AS id",
-      ),
-    },
-  ],
-} as const;
 
 let stack: Stack;
 let addresses: StackAddresses;

@@ -1,23 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import type { OwnPostgres } from "./own-postgres.ts";
-import { createSourceFixture, type SourceFixture, transformationsOf } from "./source.ts";
+import { createSourceFixture, type SourceFixture } from "./source.ts";
+import { TICKS } from "./ticks.ts";
 import { waitFor } from "./wait-for.ts";
-
-const TICKS = {
-  sql: "CREATE TABLE ticks (id bigint PRIMARY KEY, n int NOT NULL)",
-  schemas: [
-    {
-      name: "tick",
-      fields: { id: "integer", n: "integer" },
-      transformations: transformationsOf(
-        "ticks",
-        "SELECT :id::bigint AS id, (SELECT max(n) FROM ticks WHERE id = :id) AS n",
-        "SELECT :id AS id",
-      ),
-    },
-  ],
-} as const;
 
 /** A manifest that names both servers, the standby first: the one that takes writes is to be found. */
 export function fixtureOver(primary: OwnPostgres, standbyPort: number): Promise<SourceFixture> {
