@@ -1,0 +1,84 @@
+import type { ResolvedConsumer, ResolvedDestination } from "../../shared/manifest/workspace.ts";
+import type { SchemaRegistry } from "../../shared/registry/schema-registry.ts";
+
+/** A record of a topic as it was read: key and value in Confluent's wire format. */
+export interface TopicEvent {
+  readonly partition: number;
+  readonly offset: bigint;
+  readonly key: Buffer;
+  /** Null is a tombstone. */
+  readonly value: Buffer | null;
+}
+
+/** Partition → the offset of the next event that a destination will apply: all below is applied, nothing else is. */
+export type AppliedOffsets = ReadonlyMap<number, bigint>;
+
+/** What a destination is compared by: the offsets of its snapshot, or why its consumer schema cannot be compared. */
+export type Opened =
+  | { readonly kind: "open"; readonly applied: AppliedOffsets }
+  | { readonly kind: "incomparable"; readonly reason: string };
+
+/** An event whose row is there with other values. */
+export interface DifferentEvent {
+  readonly event: TopicEvent;
+  /** The fields of the public schema that the row does not show. */
+  readonly fields: readonly string[];
+}
+
+/** What comparing a batch has found; every event of the batch counts once. */
+export interface BatchComparison {
+  readonly equal: number;
+  /** Events that have no row. */
+  readonly missing: readonly TopicEvent[];
+  readonly different: readonly DifferentEvent[];
+  /** Events that cannot be decoded, or whose values the statement cannot take: the sink could not apply them. */
+  readonly undecodable: readonly { readonly event: TopicEvent; readonly reason: string }[];
+}
+
+/** Rows of a destination that no live event stands for. */
+export type Extras =
+  | {
+      readonly kind: "counted";
+      readonly count: number /** JSON of what tells them apart. */;
+      readonly first: readonly string[];
+    }
+  /** Not to be told, with the reason: deletes are ignored, the table holds other rows too. */
+  | { readonly kind: "unknown"; readonly reason: string };
+
+/**
+ * Compares what one consumer schema has stored with the events of its topic, in one snapshot of the destination.
+ * Call `open` first; then `skip` and `compare`, each event once, in any order; then `extras`; `close` at last, whatever
+ * happened before. Memory is bounded by a batch. All throw POSTGRES_* when the destination is lost or refuses.
+ */
+export interface DestinationCheck {
+  /** Opens the snapshot, and reads the sink's progress in it. */
+  open(): Promise<Opened>;
+  /**
+   * Compares the latest event of each key below the applied offsets, none of them a tombstone; about 1,000 at once.
+   * Throws REGISTRY_* too.
+   */
+  compare(events: readonly TopicEvent[]): Promise<BatchComparison>;
+  /**
+   * Keys whose latest event below the applied offsets is not in the topic any more: compaction took it, because a later
+   * one, which is handed over here, is not applied yet. Their rows count neither as equal nor as extra.
+   */
+  skip(events: readonly TopicEvent[]): Promise<void>;
+  /** What is left over once all live events were compared. */
+  extras(): Promise<Extras>;
+  /** Never throws. */
+  close(): Promise<void>;
+}
+
+/** What a check is made from. */
+export interface DestinationCheckOptions {
+  readonly destination: ResolvedDestination;
+  readonly consumer: ResolvedConsumer;
+  /** The consumer group by which `rejot.progress` names the sink. */
+  readonly group: string;
+  readonly registry: SchemaRegistry;
+  /** A directory of the check's own for what does not fit into memory; whoever gives it removes it. */
+  readonly workDir: string;
+  /** How many of the extra rows are named. */
+  readonly show: number;
+  readonly signal: AbortSignal;
+}
