@@ -1,0 +1,147 @@
+import { RejotError } from "../shared/errors/error.ts";
+import { transactionalId } from "../shared/kafka/naming.ts";
+import { delay } from "../shared/lifecycle/backoff.ts";
+import { endPostgres, type PostgresClient } from "../shared/postgres/client.ts";
+import type { TableInfo } from "../shared/postgres/table-info.ts";
+import type { ReplicationStream } from "./ports.ts";
+import { type ProgressWatcher, SignOfLife } from "./progress/kafka-progress.ts";
+import { checkPublishedEnds } from "./progress/kafka-published-ends.ts";
+import { KafkaPublisher } from "./publisher/kafka-publisher.ts";
+import { openReplication } from "./replication-stream/postgres-replication.ts";
+import type { SessionConnections } from "./session-connections.ts";
+import type { SessionContext } from "./session-context.ts";
+import { everPublished } from "./session-topics.ts";
+import { createSlot, endSlotHolder, readSlot, readWalEnd } from "./setup/postgres-setup.ts";
+import { type SystemIdentity, startingPoint } from "./setup/starting-point.ts";
+
+/** What a session takes over with. */
+export interface TakeOverOptions {
+  readonly context: SessionContext;
+  readonly connections: SessionConnections;
+  readonly cleanup: AsyncDisposableStack;
+  readonly client: PostgresClient;
+  readonly watcher: ProgressWatcher;
+  readonly system: SystemIdentity;
+}
+
+/** Creates the slot at the very first start only: later, a missing slot means missing changes. */
+export async function ensureSlot({ context, client }: TakeOverOptions): Promise<void> {
+  const { control, log, source } = context;
+  const { slotName } = source.config;
+  if (control.drain.aborted || (await readSlot(client, slotName)) !== undefined) return;
+  if (await everPublished(context)) {
+    // Another source may have created the slot and begun since the first look.
+    if ((await readSlot(client, slotName)) !== undefined) return;
+    throw new RejotError("SLOT_LOST", { detail: `${slotName} does not exist` });
+  }
+  log.info({ slotName }, "creating the replication slot; this waits for running transactions");
+  const giveUp = () => void endPostgres(client);
+  control.drain.addEventListener("abort", giveUp, { once: true });
+  try {
+    await createSlot(client, slotName);
+  } finally {
+    control.drain.removeEventListener("abort", giveUp);
+  }
+}
+
+/** The slot's stream, as soon as this process can have it; undefined when told to drain before. */
+export async function acquireSlot(
+  { context, connections, client, watcher }: TakeOverOptions,
+  tables: readonly TableInfo[],
+): Promise<ReplicationStream | undefined> {
+  const { source, config, state, control, applicationName } = context;
+  const { slotName, publicationName } = source.config;
+  const used = new Set(tables.map((table) => table.oid));
+  // Tables that are swapped under one name are one table to the SQL.
+  const names = new Set(tables.map(({ schema, name }) => `${schema}.${name}`));
+  while (!control.drain.aborted) {
+    try {
+      return await openReplication({
+        connection: connections.server,
+        slotName,
+        publicationName,
+        applicationName,
+        wanted: ({ oid, schema, name }) => used.has(oid) || names.has(`${schema}.${name}`),
+        sink: context.buffer,
+      });
+    } catch (error) {
+      if (!(error instanceof RejotError) || error.code !== "SLOT_IN_USE") throw error;
+    }
+    if (connections.lost !== undefined) throw connections.lost;
+    state.role = "standby";
+    state.recovered();
+    context.settled();
+    await watcher.refresh();
+    if (watcher.progress !== undefined) state.resumed(watcher.progress);
+    if (watcher.silentMs > config.takeoverMs) {
+      const ended = await endSlotHolder(client, slotName, applicationName);
+      if (ended) {
+        const { silentMs } = watcher;
+        context.log.warn({ silentMs }, "the active source was silent: ended its connection");
+      }
+    }
+    await delay(config.standbyPollMs, control.drain).catch(() => {});
+  }
+  return undefined;
+}
+
+/** Fences every older publisher; then knows all that they have committed. */
+export async function takeOver(
+  { context, cleanup, watcher, system }: TakeOverOptions,
+  partitions: ReadonlyMap<string, number>,
+): Promise<KafkaPublisher> {
+  const { source, config, instance, kafka, progressTopic, claim } = context;
+  const alive = new SignOfLife(kafka, progressTopic, claim);
+  cleanup.defer(() => alive.stop());
+  await alive.start(config.aliveMs);
+  const publisher = await KafkaPublisher.open(
+    {
+      kafka,
+      progressTopic,
+      transactionalId: transactionalId(
+        source.eventStore.topicPrefix ?? "",
+        source.manifestSlug,
+        source.dataStoreSlug,
+      ),
+      delivery: source.config.delivery ?? "exactly-once",
+      partitions,
+      transactionTimeoutMs: config.transactionTimeoutMs,
+      identity: { instance, systemIdentifier: system.systemIdentifier, timeline: system.timeline },
+    },
+    claim,
+  );
+  cleanup.defer(() => publisher.close());
+  await watcher.readUpTo(claim);
+  return publisher;
+}
+
+/** Decides where the stream goes on, and sets all parts to that. Throws what `startingPoint` throws, TOPIC_LOST_EVENTS. */
+export async function resume(
+  { context, client, watcher, system }: TakeOverOptions,
+  stream: ReplicationStream,
+  publisher: KafkaPublisher,
+): Promise<void> {
+  const { source, state } = context;
+  const slot = await readSlot(client, source.config.slotName);
+  if (slot === undefined) throw new RejotError("SLOT_LOST", { detail: source.config.slotName });
+  stream.confirm(slot.confirmedLsn);
+  const start = startingPoint({
+    progress: watcher.progress,
+    slotConfirmedLsn: slot.confirmedLsn,
+    walEndLsn: await readWalEnd(client),
+    ...system,
+  });
+  const progress = { ...start, commitTimeMs: watcher.progress?.commitTimeMs ?? Date.now() };
+  const ends = watcher.progress?.ends ?? {};
+  await checkPublishedEnds(
+    context.kafka,
+    source.publicSchemas.map(({ topic }) => topic),
+    ends,
+    context.control.abort,
+  );
+  publisher.resumeFrom(ends);
+  if (start.fresh) await publisher.publish([], progress);
+  context.buffer.skipUpTo(start.commitLsn, start.comesAgainFromMs);
+  stream.confirm(start.endLsn);
+  state.resumed(progress);
+}

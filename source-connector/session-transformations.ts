@@ -1,0 +1,77 @@
+import type { ResolvedSource } from "../shared/manifest/workspace.ts";
+import type { PostgresClient } from "../shared/postgres/client.ts";
+import type { TableInfo } from "../shared/postgres/table-info.ts";
+import { loadTypeCatalog } from "../shared/postgres/type-catalog.ts";
+import { createSchemaRegistry, type SchemaRegistryOptions } from "../shared/registry/schema-registry.ts";
+import { AvroEncoder } from "./encoder/avro-encoder.ts";
+import { backfilledSchemas } from "./session-backfill.ts";
+import type { SessionConnections } from "./session-connections.ts";
+import type { SessionContext } from "./session-context.ts";
+import { loadPublishedTables } from "./setup/postgres-setup.ts";
+import { ChunkTables } from "./transformer/chunk-tables.ts";
+import { PostgresChunkReader } from "./transformer/postgres-chunk-reader.ts";
+import { PostgresTransformer } from "./transformer/postgres-transformer.ts";
+import { relationOf, TablePlans } from "./transformer/table-plans.ts";
+import type { DeleteUse } from "./truncation/cleared-schemas.ts";
+
+/** Everything that turns rows into events. */
+export interface Transformations {
+  readonly encoder: AvroEncoder;
+  readonly uses: readonly DeleteUse[];
+  readonly transformer: PostgresTransformer;
+  readonly reader: PostgresChunkReader;
+}
+
+/** The tables that transformations speak of, and those that the manifest names besides. Throws TABLE_*. */
+export async function publishedTables(
+  client: PostgresClient,
+  { publicSchemas, config }: ResolvedSource,
+): Promise<TableInfo[]> {
+  const used = publicSchemas.flatMap(({ schema }) => schema.config.transformations.map((t) => t.table));
+  return loadPublishedTables(client, new Set([...used, ...(config.tables ?? [])]));
+}
+
+/** Plans and compiles all of it now, so that what is wrong stops the start and not the stream. */
+export async function prepareTransformations(
+  context: SessionContext,
+  connections: SessionConnections,
+  tables: readonly TableInfo[],
+): Promise<Transformations> {
+  const { source, config, control, state } = context;
+  const client = await connections.connectForTransformations();
+  const catalog = await loadTypeCatalog(client);
+  const registry = createSchemaRegistry(registryOptions(source.eventStore));
+  const register = config.registerSchemas === "true";
+  const encoder = await AvroEncoder.create(source.publicSchemas, registry, catalog, register);
+  const plans = new TablePlans(
+    client,
+    catalog,
+    source.publicSchemas.map(({ schema }) => schema),
+  );
+  const uses: DeleteUse[] = [];
+  for (const table of tables) {
+    for (const { schema, plan } of (await plans.prepare(relationOf(table))).all) {
+      if (plan.operation === "delete")
+        uses.push({ schema, schemaName: plan.schemaName, table: table.oid, emit: plan.emit });
+      await encoder.check(schema, plan.table.result, plan.emit === "tombstone");
+      if (plan.rowImage !== null)
+        await encoder.check(schema, plan.rowImage.result, plan.emit === "tombstone");
+    }
+  }
+  state.details = { ...state.details, transformations: plans.describe() };
+  const keyFields = source.publicSchemas.map((publicSchema) => publicSchema.keyFields);
+  const chunkTables = await ChunkTables.load(client, plans, backfilledSchemas(source));
+  const connect = () => connections.connectForTransformations();
+  return {
+    encoder,
+    uses,
+    transformer: new PostgresTransformer(client, plans, keyFields, control.abort),
+    reader: new PostgresChunkReader(connect, chunkTables, control.abort),
+  };
+}
+
+function registryOptions({
+  schemaRegistry: { url, auth },
+}: ResolvedSource["eventStore"]): SchemaRegistryOptions {
+  return auth === undefined ? { url } : { url, auth };
+}
