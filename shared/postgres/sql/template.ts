@@ -118,7 +118,8 @@ export async function parseTemplate(sql: string): Promise<SqlTemplate> {
   };
 }
 
-async function scanTokens(sql: string): Promise<ScanToken[]> {
+/** The tokens of a statement, as Postgres's own scanner cuts it; positions are bytes. Throws SQL_DOES_NOT_PARSE. */
+export async function scanTokens(sql: string): Promise<ScanToken[]> {
   if (sql.trim() === "") return [];
   try {
     return (await scan(sql)).tokens;
