@@ -1,11 +1,27 @@
-import type { Destination, EventApplier, EventFeed, EventRun, ProgressMove } from "./ports.ts";
+import { RejotError } from "../shared/errors/error.ts";
+import type {
+  Destination,
+  EventApplier,
+  EventFeed,
+  EventRun,
+  FeedItem,
+  Holds,
+  PartitionPoint,
+  PartitionProgress,
+  ProgressMove,
+} from "./ports.ts";
+
+type Assigned = Extract<FeedItem, { kind: "assigned" }>;
 
 /** What a pipeline tells about its work. */
 export interface PipelineObserver {
   applied(runs: readonly EventRun[], moves: readonly ProgressMove[], seconds: number): void;
   /** Another process has moved the progress of these partitions. */
   displaced(moves: readonly ProgressMove[]): void;
-  placed(): void;
+  /** The destination has said where these partitions are. */
+  placed(places: readonly PartitionProgress[]): void;
+  /** An error holds up its topic; it is new, or was there when the topic was tried again. */
+  held(error: RejotError, isNew: boolean): void;
 }
 
 /** The stages of one destination. */
@@ -13,32 +29,73 @@ export interface PipelineStages {
   readonly feed: EventFeed;
   readonly destination: Destination;
   readonly applier: EventApplier;
+  readonly holds: Holds;
   readonly observer: PipelineObserver;
 }
 
 /**
  * The whole way of a destination's events: consumer group → decode → apply with progress → report.
  * Resolves when the feed ends; throws what stops the destination. Reading ahead goes on while a batch is applied;
- * the next batch is whatever has come in the meantime.
+ * the next batch is whatever has come in the meantime. An error of one topic holds up that topic, and is thrown only
+ * when it leaves nothing to do.
  */
-export async function runPipeline({ feed, destination, applier, observer }: PipelineStages): Promise<void> {
+export async function runPipeline(stages: PipelineStages): Promise<void> {
+  const { feed } = stages;
+  let generation = -1;
   for await (const item of feed) {
-    if (item.kind === "assigned") {
-      const places = await destination.progress(item.partitions);
-      applier.place(places);
-      feed.place(item.generation, places);
-      observer.placed();
-      continue;
+    if (item.kind === "assigned" && item.generation !== generation) {
+      generation = item.generation;
+      stages.holds.clear();
     }
-    const startedAt = performance.now();
-    const { outcome, moves } = await applier.apply(item.runs);
-    if (outcome === "stale") {
-      // Believing ourselves further than the destination would skip events, believing less would repeat them.
-      feed.displace(moves);
-      observer.displaced(moves);
-      continue;
+    try {
+      if (item.kind === "assigned") await place(stages, item);
+      else await apply(stages, item.runs);
+    } catch (error) {
+      holdUp(stages, item.kind === "assigned" ? [] : item.runs, error);
     }
-    feed.report(moves);
-    observer.applied(item.runs, moves, (performance.now() - startedAt) / 1000);
   }
+}
+
+async function place({ feed, destination, applier, holds, observer }: PipelineStages, item: Assigned) {
+  const places = await destination.progress(item.partitions);
+  applier.place(places);
+  feed.place(item.generation, places);
+  holds.passed(places.map(({ nextOffset: offset, ...partition }) => ({ ...partition, offset })));
+  observer.placed(places);
+}
+
+async function apply({ feed, applier, holds, observer }: PipelineStages, runs: readonly EventRun[]) {
+  const startedAt = performance.now();
+  const { outcome, moves } = await applier.apply(runs);
+  if (outcome === "stale") {
+    // Believing ourselves further than the destination would skip events, believing less would repeat them.
+    feed.displace(moves);
+    observer.displaced(moves);
+    return;
+  }
+  feed.report(moves);
+  holds.passed(moves.map(({ nextOffset: offset, ...partition }) => ({ ...partition, offset })));
+  observer.applied(runs, moves, (performance.now() - startedAt) / 1000);
+}
+
+/** Lets the other topics go on without the one that an error names, or throws it. */
+function holdUp({ feed, holds, observer }: PipelineStages, runs: readonly EventRun[], error: unknown): void {
+  const at = placeOf(error);
+  if (at === undefined || !(error instanceof RejotError)) throw error;
+  const stopped = new Set(holds.all.flatMap(({ at, error }) => (error.retryable ? [] : [at.topic])));
+  stopped.add(at.topic);
+  if (feed.topics.every((topic) => stopped.has(topic))) throw error;
+  const { delayMs, isNew } = holds.hold(at, error);
+  feed.hold(at.topic, delayMs);
+  // How much of the batch was applied is for the destination to say.
+  feed.displace(runs.filter(({ topic }) => topic !== at.topic));
+  observer.held(error, isNew);
+}
+
+/** Where in a topic an error is; undefined when it concerns more than one topic. */
+function placeOf(error: unknown): PartitionPoint | undefined {
+  if (!(error instanceof RejotError)) return undefined;
+  const { topic, partition, offset } = error.context;
+  if (typeof topic !== "string" || typeof partition !== "number") return undefined;
+  return { topic, partition, ...(typeof offset === "number" ? { offset } : {}) };
 }

@@ -92,8 +92,37 @@ export interface EventFeed extends AsyncIterable<FeedItem> {
   place(generation: number, places: readonly PartitionProgress[]): void;
   /** Says that the destination is elsewhere than this process believed. */
   displace(partitions: readonly TopicPartition[]): void;
+  /** Topics of the partitions this process owns. */
+  readonly topics: readonly string[];
+  /** Drops what is read ahead of a topic and hands out nothing of it for a while; then it is announced as assigned. */
+  hold(topic: string, delayMs: number): void;
   /** Tells Kafka for monitoring how far the destination is; never waited for, never an error. */
   report(moves: readonly ProgressMove[]): void;
+}
+
+/** A place in a topic; without an offset, the whole partition. */
+export interface PartitionPoint extends TopicPartition {
+  readonly offset?: number | undefined;
+}
+
+/** A topic that stands still, and why. */
+export interface Hold {
+  readonly at: PartitionPoint;
+  readonly error: RejotError;
+  readonly attempts: number;
+  /** Milliseconds since 1970. */
+  readonly sinceMs: number;
+}
+
+/** The topics that stand still because of an error of their own, while the others of the destination go on. */
+export interface Holds {
+  readonly all: readonly Hold[];
+  /** Notes what stopped a topic. Returns when to try it again, in milliseconds from now, and whether this is news. */
+  hold(at: PartitionPoint, error: RejotError): { delayMs: number; isNew: boolean };
+  /** The destination is at these places: a topic that stood still before one of them does so no more. */
+  passed(points: readonly PartitionPoint[]): void;
+  /** The group has given out its partitions anew: what stood still here may be another process's. */
+  clear(): void;
 }
 
 /** Where a partition must be in the destination, and where it is once the batch is applied. */
@@ -130,7 +159,7 @@ export interface EventApplier {
   /**
    * Resolves when all events are durable in the destination or set aside, or when somebody else has moved the
    * progress ("stale"): then some may be applied, and the partitions must be placed anew.
-   * Throws SINK_EVENT_FAILED when an event stops the destination: all before it are applied, nothing after it.
+   * Throws SINK_EVENT_FAILED when an event stops its topic: all before it are applied, nothing after it.
    */
   apply(runs: readonly EventRun[]): Promise<{ outcome: WriteOutcome; moves: readonly ProgressMove[] }>;
 }

@@ -1,5 +1,6 @@
+import { describeError, type RejotError } from "../shared/errors/error.ts";
 import { createKafka, type Kafka } from "../shared/kafka/kafka-client.ts";
-import { delay, retry } from "../shared/lifecycle/backoff.ts";
+import { delay } from "../shared/lifecycle/backoff.ts";
 import { throwOnErrors } from "../shared/manifest/diagnostic.ts";
 import type { ResolvedDestination } from "../shared/manifest/workspace.ts";
 import type { Logger } from "../shared/observability/logger.ts";
@@ -7,12 +8,13 @@ import type { SchemaRegistry } from "../shared/registry/schema-registry.ts";
 import { Applier } from "./applier/applier.ts";
 import { PostgresDestination } from "./applier/postgres-destination.ts";
 import type { SinkConfig } from "./config.ts";
+import { HeldTopics } from "./consumer/held-topics.ts";
 import { existingTopics, KafkaConsumer } from "./consumer/kafka-consumer.ts";
 import { KafkaDeadLetters } from "./dead-letter/kafka-dead-letters.ts";
 import { EventDecoder } from "./decoder/event-decoder.ts";
 import { checkAgainstRegistry, type DestinationPlan, registeredContracts } from "./destination-plan.ts";
 import { runPipeline } from "./pipeline.ts";
-import type { KafkaRecord, SinkEvent, TopicPartition } from "./ports.ts";
+import type { PartitionPoint } from "./ports.ts";
 import { type Notice, watchRegistry } from "./registry-notices.ts";
 import type { UnitState } from "./unit-state.ts";
 
@@ -35,6 +37,7 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #kafka: Kafka;
   readonly #postgres: PostgresDestination;
+  readonly #holds = new HeldTopics();
 
   constructor(options: SessionOptions) {
     const { destination, plan, config, logger, drain, state } = options;
@@ -100,6 +103,7 @@ export class Session {
     const endFeed = (): void => consumer.feed.end();
     drain.addEventListener("abort", endFeed, { once: true });
     state.feed = consumer.feed;
+    state.holds = this.#holds;
     try {
       await consumer.start();
       void this.#watchForTopics(topics, ended.signal).then(endFeed, () => {});
@@ -107,9 +111,11 @@ export class Session {
         feed: consumer.feed,
         destination: this.#postgres,
         applier,
+        holds: this.#holds,
         observer: {
           applied: (runs, moves, seconds) => state.applied(runs, moves, seconds),
-          placed: () => state.recovered(),
+          placed: (places) => state.placed(places),
+          held: (error, isNew) => this.#tellHeld(error, isNew),
           displaced: (moves) =>
             this.#options.logger.warn(
               { moves },
@@ -122,6 +128,7 @@ export class Session {
       drain.removeEventListener("abort", endFeed);
       await consumer.stop();
       state.feed = undefined;
+      this.#holds.clear();
     }
   }
 
@@ -173,27 +180,28 @@ export class Session {
       fetchMaxWaitMs: config.fetchMaxWaitMs,
       fetchMaxBytes: config.fetchMaxBytes,
       logger,
-      onIdle: () => state.recovered(),
-      decode: (partition, records, signal) => this.#decode(decoder, partition, records, signal),
+      onIdle: () => {
+        this.#holds.clear();
+        state.recovered();
+      },
+      decode: (partition, records) => decoder.decode(partition, records),
+      onUndecodable: (at, error) => this.#held(at, error),
     });
   }
 
-  async #decode(
-    decoder: EventDecoder,
-    partition: TopicPartition,
-    records: readonly KafkaRecord[],
-    signal: AbortSignal,
-  ): Promise<SinkEvent[]> {
-    let troubled = false;
-    const events = await retry(() => decoder.decode(partition, records), {
-      signal,
-      onRetry: (error) => {
-        troubled = true;
-        this.#trouble(error);
-      },
-    });
-    if (troubled) this.#options.state.recovered();
-    return events;
+  /** Says that a topic stands still; how long, until it is tried again. */
+  #held(at: PartitionPoint, error: RejotError): number {
+    const { delayMs, isNew } = this.#holds.hold(at, error);
+    this.#tellHeld(error, isNew);
+    return delayMs;
+  }
+
+  #tellHeld(error: RejotError, isNew: boolean): void {
+    const { state, logger } = this.#options;
+    state.retrying(error);
+    if (isNew)
+      logger.error({ err: error }, `a topic stands still, the others go on: ${describeError(error)}`);
+    else logger.debug({ err: error }, "the topic still stands still");
   }
 
   #deadLetters(): KafkaDeadLetters {

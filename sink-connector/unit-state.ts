@@ -3,7 +3,15 @@ import type { UnitError, UnitRole, UnitStatus } from "../shared/http/status.ts";
 import type { ResolvedDestination } from "../shared/manifest/workspace.ts";
 import type { Metrics } from "../shared/observability/metrics.ts";
 import type { AssignmentFeed } from "./consumer/assignment-feed.ts";
-import { type DeadLetter, type EventRun, type ProgressMove, partitionName } from "./ports.ts";
+import {
+  type DeadLetter,
+  type EventRun,
+  type Hold,
+  type Holds,
+  type PartitionProgress,
+  type ProgressMove,
+  partitionName,
+} from "./ports.ts";
 import type { Notice } from "./registry-notices.ts";
 
 const ROLES: readonly UnitRole[] = ["starting", "active", "standby", "retrying", "failed"];
@@ -13,13 +21,16 @@ export class UnitState {
   readonly #destination: ResolvedDestination;
   readonly #group: string;
   readonly #metrics: SinkMetrics;
-  readonly #applied = new Map<string, ProgressMove>();
+  /** The offset that follows the last event applied. */
+  readonly #applied = new Map<string, number>();
   #role: UnitRole = "starting";
   #position: string | null = null;
   #lastError: UnitError | null = null;
   #lastTimestampMs: number | undefined;
   /** The feed of the session that runs. */
   feed: AssignmentFeed | undefined;
+  /** The topics of that session that stand still. */
+  holds: Pick<Holds, "all"> = { all: [] };
   /** Topics that do not exist yet. */
   missingTopics: readonly string[] = [];
   applyMode: string | undefined;
@@ -51,7 +62,7 @@ export class UnitState {
     this.#metrics.batchSize.observe(labels, events);
     this.#metrics.applySeconds.observe(labels, seconds);
     for (const move of moves) {
-      this.#applied.set(partitionName(move), move);
+      this.#applied.set(partitionName(move), move.nextOffset);
       this.#position = move.position ?? this.#position;
     }
     const nowMs = Date.now();
@@ -62,6 +73,12 @@ export class UnitState {
       this.#metrics.latency.observe(labels, Math.max(0, nowMs - last) / 1000);
     }
     if (this.#role !== "active") this.recovered();
+  }
+
+  /** The destination has said where it is. */
+  placed(places: readonly PartitionProgress[]): void {
+    for (const place of places) this.#applied.set(partitionName(place), place.nextOffset);
+    this.recovered();
   }
 
   deadLettered(letters: readonly DeadLetter[]): void {
@@ -86,8 +103,14 @@ export class UnitState {
     this.role = "starting";
   }
 
-  /** It works again: an old error is history, not state. */
+  /** It works again: an old error is history, not state, unless it still holds up a topic. */
   recovered(): void {
+    const [hold] = this.holds.all;
+    if (hold !== undefined) {
+      this.#note(hold.error);
+      this.role = "retrying";
+      return;
+    }
     this.#lastError = null;
     const overview = this.feed?.overview();
     this.role = overview !== undefined && overview.partitions.length === 0 ? "standby" : "active";
@@ -107,6 +130,7 @@ export class UnitState {
         waitingForTopics: this.missingTopics,
         bufferedEvents: this.feed?.overview().bufferedRows ?? 0,
         ...(this.applyMode === undefined ? {} : { applyMode: this.applyMode }),
+        ...(this.holds.all.length === 0 ? {} : { heldTopics: this.holds.all.map(describeHold) }),
         ...(this.notices.length === 0 ? {} : { warnings: this.notices }),
         partitions,
       },
@@ -115,6 +139,8 @@ export class UnitState {
 
   /** Brings the gauges that are computed when asked for up to date. */
   collect(): void {
+    this.#metrics.held.reset();
+    for (const { at } of this.holds.all) this.#metrics.held.set({ ...this.#labels, topic: at.topic }, 1);
     this.#metrics.lag.reset();
     for (const { topic, partition, lag } of this.#partitions().partitions) {
       if (lag !== null) this.#metrics.lag.set({ ...this.#labels, topic, partition: String(partition) }, lag);
@@ -124,9 +150,9 @@ export class UnitState {
   #partitions() {
     let behind = 0;
     const partitions = (this.feed?.overview().partitions ?? []).map((p) => {
-      const applied = this.#applied.get(partitionName(p))?.nextOffset ?? null;
+      const applied = this.#applied.get(partitionName(p)) ?? null;
       // With nothing buffered, what was read beyond the last applied event are Kafka's own control records.
-      const at = this.feed?.overview().bufferedRows === 0 ? p.fetchedOffset : (applied ?? p.fetchedOffset);
+      const at = (this.feed?.overview().bufferedRows === 0 ? p.fetchedOffset : null) ?? applied;
       const lag = at === null || p.highWatermark === null ? null : Math.max(0, p.highWatermark - at);
       behind += lag ?? 0;
       return { topic: p.topic, partition: p.partition, nextOffset: applied ?? p.fetchedOffset, lag };
@@ -156,6 +182,11 @@ export class UnitState {
   }
 }
 
+function describeHold({ at, error, attempts, sinceMs }: Hold): Record<string, unknown> {
+  const { code, message, hint } = error;
+  return { ...at, since: new Date(sinceMs).toISOString(), attempts, code, message, hint };
+}
+
 const LABELS = ["manifest", "data_store"] as const;
 
 /** The metrics of a sink connector. */
@@ -181,6 +212,10 @@ export function defineSinkMetrics(metrics: Metrics) {
     ),
     retries: metrics.counter("retries_total", "Attempts repeated after trouble that may go away", LABELS),
     deadLetters: metrics.counter("dead_letters_total", "Events set aside", [...LABELS, "topic"]),
+    held: metrics.gauge("topic_held", "1 while a topic stands still because of an error of its own", [
+      ...LABELS,
+      "topic",
+    ]),
     lag: metrics.gauge("consumer_lag_records", "Records of a partition not yet applied", [
       ...LABELS,
       "topic",

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { EventRun, FeedItem, KafkaRecord, PartitionBounds, SinkEvent } from "../ports.ts";
 import { AssignmentFeed, type FetchedBatch } from "./assignment-feed.ts";
 
@@ -48,10 +48,11 @@ const fetched = (number: number, fetchedOffset: number, count: number): FetchedB
 function deliver(batch: FetchedBatch): boolean {
   const ticket = feed.offer(batch);
   if (ticket === undefined) return false;
+  const { topic, partition } = batch;
   const events = ticket.records.map(
-    (record): SinkEvent => ({ ...partition(batch.partition), record, calls: [], failures: [] }),
+    (record): SinkEvent => ({ topic, partition, record, calls: [], failures: [] }),
   );
-  feed.put(ticket, { ...partition(batch.partition), events, endOffset: ticket.lastOffset + 1, bytes: 1 });
+  feed.put(ticket, { topic, partition, events, endOffset: ticket.lastOffset + 1, bytes: 1 });
   return true;
 }
 
@@ -189,4 +190,69 @@ test("only partitions that are still assigned are reported", async () => {
   });
   feed.report([move(0), move(7)]);
   expect(actions).toEqual(["report 0"]);
+});
+
+describe("a topic that is held", () => {
+  const other = { topic: "other", partition: 0 };
+
+  async function placeAll(): Promise<void> {
+    const item = await next();
+    if (item.kind !== "assigned") throw new Error("nothing was assigned");
+    feed.place(
+      item.generation,
+      item.partitions.map((p) => ({ ...p, nextOffset: 0, position: null })),
+    );
+  }
+
+  const assigned = (item: FeedItem) => (item.kind === "assigned" ? item.partitions.map((p) => p.topic) : []);
+
+  beforeEach(async () => {
+    vi.useFakeTimers();
+    feed.assign([partition(0), other]);
+    await placeAll();
+    return () => vi.useRealTimers();
+  });
+
+  test("drops what was read ahead of it, and only that", async () => {
+    deliver(fetched(0, 0, 1));
+    deliver({ ...fetched(0, 0, 1), ...other });
+    feed.hold("t", 1_000);
+    const item = await next();
+    expect(item.kind === "events" && item.runs.map((run) => run.topic)).toEqual(["other"]);
+    expect(deliver(fetched(0, 1, 1))).toBe(false);
+    expect(feed.topics).toEqual(["t", "other"]);
+  });
+
+  test("is announced as assigned when its time has come", async () => {
+    feed.hold("t", 1_000);
+    const coming = next();
+    vi.advanceTimersByTime(999);
+    feed.displace([other]);
+    expect(assigned(await coming)).toEqual(["other"]);
+    vi.advanceTimersByTime(1);
+    expect(assigned(await next())).toContain("t");
+  });
+
+  test("is not placed by an answer that was on its way", async () => {
+    feed.displace([partition(0)]);
+    const item = await next();
+    feed.hold("t", 1_000);
+    feed.place(item.kind === "assigned" ? item.generation : -1, [progress(0, 7)]);
+    expect(deliver(fetched(0, 7, 1))).toBe(false);
+  });
+
+  test("is free after a rebalance", async () => {
+    feed.hold("t", 1_000);
+    feed.assign([partition(0)]);
+    expect(assigned(await next())).toEqual(["t"]);
+    vi.advanceTimersByTime(1_000);
+    await placeAllAgain();
+    expect(deliver(fetched(0, 7, 1))).toBe(true);
+  });
+
+  async function placeAllAgain(): Promise<void> {
+    feed.displace([partition(0)]);
+    const item = await next();
+    feed.place(item.kind === "assigned" ? item.generation : -1, [progress(0, 7)]);
+  }
 });

@@ -63,6 +63,7 @@ export class AssignmentFeed implements EventFeed {
   readonly #bounds = new Map<string, PartitionBounds>();
   #assigned = new Map<string, Assigned>();
   #unplaced = new Set<string>();
+  readonly #held = new Map<string, NodeJS.Timeout>();
   #generation = 0;
   #end: { readonly error?: unknown } | undefined;
   #changed = Promise.withResolvers<void>();
@@ -77,6 +78,7 @@ export class AssignmentFeed implements EventFeed {
   assign(partitions: readonly TopicPartition[]): void {
     this.#generation += 1;
     this.#buffer.drop();
+    this.#releaseAll();
     this.#assigned = new Map(
       partitions.map((partition) => [partitionName(partition), { partition, place: undefined }]),
     );
@@ -88,6 +90,7 @@ export class AssignmentFeed implements EventFeed {
   /** Ends the iteration: in good order after what was handed out, or with an error. */
   end(error?: unknown): void {
     this.#end ??= error === undefined ? {} : { error };
+    this.#releaseAll();
     this.#wake();
   }
 
@@ -140,7 +143,7 @@ export class AssignmentFeed implements EventFeed {
       const name = partitionName(progress);
       const assigned = this.#assigned.get(name);
       const bounds = this.#bounds.get(name);
-      if (assigned === undefined || bounds === undefined) continue;
+      if (assigned === undefined || bounds === undefined || this.#held.has(progress.topic)) continue;
       assigned.place = new FetchPosition(progress, bounds);
       this.#unplaced.delete(name);
       this.#control.resumeAt(assigned.partition, progress.nextOffset);
@@ -151,12 +154,28 @@ export class AssignmentFeed implements EventFeed {
     this.#buffer.drop(new Set(partitions.map(partitionName)));
     for (const partition of partitions) {
       const assigned = this.#assigned.get(partitionName(partition));
-      if (assigned === undefined) continue;
+      if (assigned === undefined || this.#held.has(partition.topic)) continue;
       assigned.place = undefined;
       this.#unplaced.add(partitionName(partition));
       this.#control.pause(partition);
     }
     this.#wake();
+  }
+
+  get topics(): readonly string[] {
+    return [...new Set([...this.#assigned.values()].map(({ partition }) => partition.topic))];
+  }
+
+  hold(topic: string, delayMs: number): void {
+    if (this.#end !== undefined) return;
+    const partitions = this.#partitionsOf(topic);
+    this.displace(partitions);
+    for (const partition of partitions) this.#unplaced.delete(partitionName(partition));
+    clearTimeout(this.#held.get(topic));
+    this.#held.set(
+      topic,
+      setTimeout(() => this.#release(topic), delayMs),
+    );
   }
 
   report(moves: readonly ProgressMove[]): void {
@@ -175,7 +194,7 @@ export class AssignmentFeed implements EventFeed {
       partitions: [...this.#assigned.values()].map(({ partition, place }) => ({
         ...partition,
         fetchedOffset: place?.nextOffset ?? null,
-        highWatermark: place?.highWatermark ?? null,
+        highWatermark: place?.highWatermark ?? this.#bounds.get(partitionName(partition))?.endOffset ?? null,
       })),
     };
   }
@@ -200,6 +219,23 @@ export class AssignmentFeed implements EventFeed {
         await this.#changed.promise;
       }
     }
+  }
+
+  #release(topic: string): void {
+    this.#held.delete(topic);
+    for (const partition of this.#partitionsOf(topic)) this.#unplaced.add(partitionName(partition));
+    this.#wake();
+  }
+
+  #releaseAll(): void {
+    for (const timer of this.#held.values()) clearTimeout(timer);
+    this.#held.clear();
+  }
+
+  #partitionsOf(topic: string): TopicPartition[] {
+    return [...this.#assigned.values()].flatMap(({ partition }) =>
+      partition.topic === topic ? [partition] : [],
+    );
   }
 
   #unplacedPartitions(): TopicPartition[] {

@@ -1,9 +1,17 @@
 import type { Admin, Batch, Consumer, EachBatchPayload, Kafka, KafkaMessage } from "kafkajs";
+import { RejotError } from "../../shared/errors/error.ts";
 import { kafkaError } from "../../shared/kafka/kafka-client.ts";
 import { CHANGE_HEADER } from "../../shared/kafka/position.ts";
 import { delay } from "../../shared/lifecycle/backoff.ts";
 import type { Logger } from "../../shared/observability/logger.ts";
-import type { KafkaRecord, PartitionBounds, ProgressMove, SinkEvent, TopicPartition } from "../ports.ts";
+import type {
+  KafkaRecord,
+  PartitionBounds,
+  PartitionPoint,
+  ProgressMove,
+  SinkEvent,
+  TopicPartition,
+} from "../ports.ts";
 import { AssignmentFeed, type FeedLimits, type FetchControl, type FetchedBatch } from "./assignment-feed.ts";
 import { groupByTopic } from "./group-by-topic.ts";
 import { fairAssigner } from "./kafka-assigner.ts";
@@ -24,12 +32,10 @@ export interface KafkaConsumerOptions {
   readonly logger: Logger;
   /** Told when the group has no partition for this process. */
   readonly onIdle: () => void;
-  /** Decodes and binds; retries what can be retried until the signal is aborted. */
-  readonly decode: (
-    partition: TopicPartition,
-    records: readonly KafkaRecord[],
-    signal: AbortSignal,
-  ) => Promise<SinkEvent[]>;
+  /** Decodes and binds. */
+  readonly decode: (partition: TopicPartition, records: readonly KafkaRecord[]) => Promise<SinkEvent[]>;
+  /** Told when decoding failed in a way that may pass. Returns how long the topic waits, in milliseconds. */
+  readonly onUndecodable: (at: PartitionPoint, error: RejotError) => number;
 }
 
 /** Kafka's group offsets are for monitoring only: once a second is plenty. */
@@ -130,9 +136,13 @@ export class KafkaConsumer {
     const ticket = feed.offer(fetchedBatch(batch));
     if (ticket === undefined) return;
     const { topic, partition } = batch;
-    const decoding = this.#options.decode({ topic, partition }, ticket.records, this.#closing.signal);
+    const decoding = this.#options.decode({ topic, partition }, ticket.records);
     const events = await this.#whileBeating(decoding, heartbeat).catch((error: unknown) => {
-      if (!this.#closing.signal.aborted) throw error;
+      if (this.#closing.signal.aborted) return;
+      if (!(error instanceof RejotError && error.retryable)) throw error;
+      // Waiting here would hold up the topics whose schemas are known.
+      const offset = ticket.records[0]?.offset;
+      feed.hold(topic, this.#options.onUndecodable({ topic, partition, offset }, error));
     });
     if (events === undefined) return;
     let bytes = 0;

@@ -1,0 +1,42 @@
+import { expect, test } from "vitest";
+import { RejotError } from "../../shared/errors/error.ts";
+import { HeldTopics } from "./held-topics.ts";
+
+const error = new RejotError("SINK_EVENT_FAILED");
+const at = (topic: string, partition: number, offset?: number) => ({ topic, partition, offset });
+
+test("the same trouble is tried again ever more rarely, up to a minute", () => {
+  const holds = new HeldTopics(() => 1);
+  const delays = Array.from({ length: 9 }, () => holds.hold(at("t", 0, 5), error));
+  expect(delays.map(({ delayMs }) => delayMs)).toEqual([
+    1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000,
+  ]);
+  expect(delays.map(({ isNew }) => isNew)).toEqual([true, ...Array.from({ length: 8 }, () => false)]);
+});
+
+test("trouble at another event is new", () => {
+  const holds = new HeldTopics(() => 1);
+  holds.hold(at("t", 0, 5), error);
+  holds.hold(at("t", 0, 5), error);
+  expect(holds.hold(at("t", 0, 6), error)).toEqual({ delayMs: 1_000, isNew: true });
+  expect(holds.hold(at("u", 0, 5), error)).toEqual({ delayMs: 1_000, isNew: true });
+});
+
+test.each([
+  ["its event is applied", at("t", 1, 6), []],
+  ["the destination is just before it", at("t", 1, 5), ["t"]],
+  ["another partition is beyond it", at("t", 0, 9), ["t"]],
+  ["another topic is beyond it", at("u", 1, 9), ["t"]],
+])("a topic that stands still, once %s", (_, point, held) => {
+  const holds = new HeldTopics();
+  holds.hold(at("t", 1, 5), error);
+  holds.passed([point]);
+  expect(holds.all.map((hold) => hold.at.topic)).toEqual(held);
+});
+
+test("a partition that could not be placed is well once it is", () => {
+  const holds = new HeldTopics();
+  holds.hold(at("t", 1), error);
+  holds.passed([at("t", 1, 0)]);
+  expect(holds.all).toEqual([]);
+});

@@ -1,0 +1,160 @@
+import { expect, inject, test } from "vitest";
+import { describeError } from "../../shared/errors/error.ts";
+import { RegistryFront } from "../faults/harness/registry-front.ts";
+import { type RunningSink, startSink } from "../support/running-sink.ts";
+import {
+  type FixtureSchema,
+  type SinkFixture,
+  type SinkFixtureOptions,
+  sinkFixture,
+} from "../support/sink-fixture.ts";
+
+const schema = (name: string): FixtureSchema => ({
+  name,
+  properties: { id: { type: "integer" }, n: { type: "integer" } },
+  required: ["id", "n"],
+  key: ["id"],
+});
+
+/** Tables that count: an event that is applied twice is seen. */
+const consumer = (name: string) => ({
+  name,
+  schema: name,
+  sql: `INSERT INTO ${name} (id, n) VALUES (:id, :n)`,
+  deletes: "ignore" as const,
+});
+
+const fixtureOf = (sql: string, options: Partial<SinkFixtureOptions> = {}) =>
+  sinkFixture({
+    schemas: [schema("good"), schema("bad")],
+    consumers: [consumer("good"), consumer("bad")],
+    sql,
+    ...options,
+  });
+
+const TABLES = `CREATE TABLE good (seq bigint GENERATED ALWAYS AS IDENTITY, id bigint, n int);
+  CREATE TABLE bad (seq bigint GENERATED ALWAYS AS IDENTITY, id bigint, n int CONSTRAINT positive CHECK (n > 0))`;
+
+const event = (id: number, n = 1) => ({ key: { id }, value: { id, n } });
+const events = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => event(from + i));
+
+const ids = async (fixture: SinkFixture, table: string) =>
+  (await fixture.database.query(`SELECT id FROM ${table} ORDER BY id, seq`)).map((row) => Number(row.id));
+
+const has = (sink: RunningSink, fixture: SinkFixture, table: string, count: number) =>
+  sink.eventually(async () => (await ids(fixture, table)).length === count, `${count} rows in ${table}`);
+
+const held = (sink: RunningSink) =>
+  (sink.unit().details?.heldTopics ?? []) as { topic: string; code: string }[];
+
+const upTo = (count: number) => Array.from({ length: count }, (_, i) => i);
+
+test("an event that stops its topic leaves the others going, and goes through once its cause is gone", async () => {
+  await using fixture = await fixtureOf(TABLES);
+  await fixture.publish("good", events(0, 50));
+  await fixture.publish("bad", [...events(0, 20), event(20, -1), ...events(21, 40)]);
+  await using sink = await startSink(fixture.manifestPath);
+  await sink.eventually(async () => held(sink).length === 1, "the topic to stand still");
+  await fixture.publish("good", events(50, 100));
+  await has(sink, fixture, "good", 100);
+  expect(held(sink)).toMatchObject([{ topic: fixture.topic("bad"), code: "SINK_EVENT_FAILED" }]);
+  expect(sink.unit()).toMatchObject({ role: "retrying", lastError: { code: "SINK_EVENT_FAILED" } });
+  expect(sink.unit().lastError?.message).toContain('key {"id":20}');
+  const metrics = await sink.sink.metrics.render();
+  expect(metrics).toMatch(new RegExp(`topic_held.*topic="${fixture.topic("bad")}"\\} 1`));
+  const lag = metrics
+    .split("\n")
+    .filter((line) => line.includes("lag_records") && line.includes(fixture.topic("bad")));
+  expect(lag.map((line) => Number(line.split(" ").at(-1))).reduce((a, b) => a + b, 0)).toBeGreaterThanOrEqual(
+    1,
+  );
+
+  await fixture.database.query("ALTER TABLE bad DROP CONSTRAINT positive");
+  await has(sink, fixture, "bad", 40);
+  await sink.eventually(async () => sink.unit().role === "active", "the status to be well again");
+  expect(sink.unit()).toMatchObject({ lastError: null });
+  expect(held(sink)).toEqual([]);
+  await fixture.publish("bad", events(40, 60));
+  await has(sink, fixture, "bad", 60);
+  expect(await ids(fixture, "good")).toEqual(upTo(100));
+  expect(await ids(fixture, "bad")).toEqual(upTo(60));
+});
+
+test("a foreign key over two topics is waited for", async () => {
+  await using fixture = await fixtureOf(
+    `CREATE TABLE good (id bigint PRIMARY KEY, seq bigint GENERATED ALWAYS AS IDENTITY, n int);
+     CREATE TABLE bad (seq bigint GENERATED ALWAYS AS IDENTITY, id bigint REFERENCES good, n int)`,
+  );
+  await using sink = await startSink(fixture.manifestPath);
+  await fixture.publish("bad", events(0, 30));
+  await fixture.publish("good", events(100, 101));
+  await sink.eventually(async () => held(sink).length === 1, "the topic to stand still");
+  expect(sink.unit().lastError?.message).toContain("foreign key");
+  await fixture.publish("good", events(0, 30));
+  await has(sink, fixture, "bad", 30);
+  expect(await ids(fixture, "bad")).toEqual(upTo(30));
+});
+
+test("a topic that does not hold the destination's place leaves the others going", async () => {
+  await using fixture = await fixtureOf(TABLES);
+  await fixture.publish("good", events(0, 10));
+  await fixture.publish("bad", events(0, 10));
+  {
+    await using sink = await startSink(fixture.manifestPath);
+    await has(sink, fixture, "good", 10);
+    await has(sink, fixture, "bad", 10);
+  }
+  const setBack = `UPDATE rejot.progress SET next_offset = next_offset`;
+  const where = `WHERE topic = '${fixture.topic("bad")}'`;
+  await fixture.database.query(`${setBack} + 1000 ${where}`);
+  await fixture.publish("good", events(10, 20));
+  await fixture.publish("bad", events(10, 20));
+  await using sink = await startSink(fixture.manifestPath);
+  await has(sink, fixture, "good", 20);
+  await sink.eventually(
+    async () => held(sink)[0]?.code === "SINK_TOPIC_RECREATED",
+    "the topic to stand still",
+  );
+  await fixture.database.query(`${setBack} - 1000 ${where}`);
+  await has(sink, fixture, "bad", 20);
+  expect(await ids(fixture, "bad")).toEqual(upTo(20));
+});
+
+test("a schema that the registry does not give holds up its topic only", async () => {
+  await using front = await RegistryFront.start(inject("stack").registryUrl);
+  await using fixture = await fixtureOf(TABLES, {
+    adapt: (manifest) => {
+      for (const { config } of manifest.connections ?? [])
+        if (config.connectionType === "kafka") config.schemaRegistry.url = front.url;
+    },
+  });
+  await fixture.publish("good", events(0, 10));
+  await using sink = await startSink(fixture.manifestPath);
+  await has(sink, fixture, "good", 10);
+  front.mood = "down";
+  await fixture.publish("bad", events(0, 10));
+  await sink.eventually(
+    async () => held(sink)[0]?.code === "REGISTRY_UNREACHABLE",
+    "the topic to stand still",
+  );
+  await fixture.publish("good", events(10, 20));
+  await has(sink, fixture, "good", 20);
+  expect(await ids(fixture, "bad")).toEqual([]);
+  front.mood = "pass";
+  await has(sink, fixture, "bad", 10);
+  await sink.eventually(async () => sink.unit().role === "active", "the status to be well again");
+});
+
+test("when every topic stands still, the sink ends with what stopped the last", async () => {
+  await using fixture = await fixtureOf(
+    TABLES.replace("id bigint, n int);", "id bigint, n int CHECK (n > 0));"),
+  );
+  await using sink = await startSink(fixture.manifestPath);
+  await fixture.publish("bad", [event(0, -1)]);
+  await sink.eventually(async () => held(sink).length === 1, "the topic to stand still");
+  await fixture.publish("good", [event(0, -1)]);
+  const failure = describeError(await sink.failure());
+  expect(failure).toContain("SINK_EVENT_FAILED");
+  expect(failure).toContain(fixture.topic("good"));
+  expect(sink.unit().role).toBe("failed");
+});
