@@ -3,6 +3,7 @@ import { RejotError } from "../shared/errors/error.ts";
 import { addBackfill } from "./commands/backfill.ts";
 import { addCollect } from "./commands/collect.ts";
 import { addCompletion } from "./commands/completion.ts";
+import { addDeadLetters } from "./commands/dead-letters.ts";
 import { addManifestConnection } from "./commands/manifest-connection.ts";
 import { addManifestDataStore } from "./commands/manifest-datastore.ts";
 import { addManifestEventStore } from "./commands/manifest-eventstore.ts";
@@ -86,6 +87,7 @@ export function buildProgram(context: CliContext): Command {
   addSchemaDeprecate(schema, context);
   addSchemaRemove(schema, context);
   addBackfill(program, context);
+  addDeadLetters(program, context);
   addWorkspace(program, context);
   addCompletion(program, context);
   return program;

@@ -46,6 +46,16 @@ export interface SinkEvent extends TopicPartition {
   readonly calls: readonly StatementCall[];
   /** Consumer schemas that cannot take the event: bytes that do not decode, a value without a Postgres form. */
   readonly failures: readonly EventFailure[];
+  /** Consumer schemas whose dead letter is sent: the destination notes them together with the progress. */
+  readonly setAside?: readonly SetAside[];
+}
+
+/** A dead letter that is durable in Kafka. */
+export interface SetAside {
+  /** Index into the destination's consumer schemas. */
+  readonly consumer: number;
+  /** Its offset in the dead letters' topic. */
+  readonly letterOffset: number;
 }
 
 /** A run of events of one partition, in the order of their offsets, without gaps. */
@@ -164,9 +174,12 @@ export interface EventApplier {
   apply(runs: readonly EventRun[]): Promise<{ outcome: WriteOutcome; moves: readonly ProgressMove[] }>;
 }
 
-/** Events that could not be applied, kept for people. A resolved `send` means that all brokers in sync have it. */
+/**
+ * Events that could not be applied, kept for people. A resolved `send` means that all brokers in sync have them; it
+ * gives the offset of each in its topic.
+ */
 export interface DeadLetters {
-  send(letters: readonly DeadLetter[]): Promise<void>;
+  send(letters: readonly DeadLetter[]): Promise<number[]>;
 }
 
 /** One event that one consumer schema could not take. */

@@ -53,6 +53,8 @@ export class Session {
         connection: destination.connection,
         group: plan.group,
         statements: plan.statements,
+        consumerNames: plan.consumers.map((consumer) => consumer.name),
+        keepsLetters: plan.consumers.some(({ onError }) => onError === "dlq"),
         lockTimeoutMs: config.lockTimeoutMs,
         applyTimeoutMs: config.applyTimeoutMs,
         logger,

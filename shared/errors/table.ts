@@ -893,7 +893,8 @@ export const ERRORS = {
   },
   SINK_PROGRESS_DENIED: {
     title: "The sink may not keep its progress in the destination",
-    cause: "The table rejot.progress is missing and may not be created, or may not be read and written.",
+    cause:
+      "The table rejot.progress, or with onError dlq rejot.dead_letters, is missing and may not be created, or may not be read and written.",
     hint: "Have an owner of the database run the SQL named, then start again.",
     retryable: false,
     exitCode: 1,
@@ -924,9 +925,16 @@ export const ERRORS = {
   SINK_EVENT_SET_ASIDE: {
     title: "An event could not be applied and went to the dead letters",
     cause: 'The statement fails for this event\'s values, and the consumer schema says onError: "dlq".',
-    hint: "Look at the dead letter's headers; correct the data or the statement, and apply the event by hand if it is still wanted.",
+    hint: "Look at it with `rejot-kafka dead-letters show`; correct the data, the statement or the destination, then replay it.",
     retryable: false,
     exitCode: 1,
+  },
+  DEAD_LETTER_NOT_FOUND: {
+    title: "There is no such dead letter",
+    cause: "The id has a mistake, or belongs to another manifest, destination or consumer schema.",
+    hint: "`rejot-kafka dead-letters list --all` shows the ids of all dead letters, settled ones too.",
+    retryable: false,
+    exitCode: 2,
   },
   SINK_TOPIC_RECREATED: {
     title: "A topic ends before the place the destination has reached",

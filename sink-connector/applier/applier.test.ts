@@ -16,6 +16,8 @@ import { Applier } from "./applier.ts";
 /** A destination in memory: all or nothing, guarded, and with calls that it does not take. */
 class FakeDestination implements Destination {
   readonly applied: string[] = [];
+  /** Dead letters noted: their event and their offset. */
+  readonly setAside: [string, number][] = [];
   readonly nextOffsets = new Map<string, number>();
   readonly #poison: ReadonlySet<string>;
   readonly #naming: boolean;
@@ -45,6 +47,10 @@ class FakeDestination implements Destination {
       }
     }
     this.applied.push(...done);
+    for (const event of events) {
+      for (const { consumer, letterOffset } of event.setAside ?? [])
+        this.setAside.push([callName(event, consumer), letterOffset]);
+    }
     for (const move of moves) this.nextOffsets.set(partitionName(move), move.nextOffset);
     return "applied";
   }
@@ -76,6 +82,7 @@ function applierOf(destination: Destination, policies: readonly ("stop" | "dlq")
     deadLetters: {
       send: async (sent) => {
         letters.push(...sent);
+        return sent.map((_, i) => letters.length - sent.length + i);
       },
     },
     consumers: policies.map((onError, i) => ({ name: `c${i}`, onError })),
@@ -122,7 +129,25 @@ test("dlq: of two consumer schemas only the one that fails leaves the event out"
   await applier.apply([run(0, events, 3)]);
   expect(destination.applied).toEqual(["t/0@0#0", "t/0@0#1", "t/0@1#0", "t/0@2#0", "t/0@2#1"]);
   expect(letters.map(({ event: e, failure }) => [e.record.offset, failure.consumer])).toEqual([[1, 1]]);
+  expect(destination.setAside).toEqual([["t/0@1#1", 0]]);
   expect(destination.nextOffsets.get("t/0")).toBe(3);
+});
+
+test("dlq: an event that could not be prepared is noted with its letter", async () => {
+  const destination = new FakeDestination([]);
+  const { applier } = applierOf(destination, ["dlq", "dlq"]);
+  const error = new RejotError("RECORD_UNREADABLE");
+  const bad = (offset: number) => ({
+    ...event(0, offset, []),
+    failures: [0, 1].map((consumer) => ({ consumer, error })),
+  });
+  await applier.apply([run(0, [event(0, 0), bad(1)], 2), run(0, [bad(2)], 3)]);
+  expect(destination.setAside).toEqual([
+    ["t/0@1#0", 0],
+    ["t/0@1#1", 1],
+    ["t/0@2#0", 2],
+    ["t/0@2#1", 3],
+  ]);
 });
 
 test("somebody else's progress is reported, not written over", async () => {
@@ -169,6 +194,7 @@ for (const naming of [true, false]) {
             events.map((e) => callName(e, 0)).filter((name) => !poison.includes(name)),
           );
           expect(letters.map((letter) => callName(letter.event, 0))).toEqual(poison);
+          expect(destination.setAside).toEqual(poison.map((name, i) => [name, i]));
           for (const [partition, count] of counts.entries())
             expect(destination.nextOffsets.get(`t/${partition}`) ?? 0).toBe(count);
         },

@@ -53,12 +53,10 @@ export class Applier implements EventApplier {
       event.failures.some((f) => this.#policyOf(f).onError === "stop"),
     );
     if (stopAt < 0) {
-      await this.#setAside(events);
-      return { outcome: await this.#write(runs), moves };
+      return { outcome: await this.#write(await this.#setAside(runs)), moves };
     }
     const [before] = splitRuns(runs, stopAt);
-    await this.#setAside(events.slice(0, stopAt));
-    if ((await this.#write(before)) === "stale") return { outcome: "stale", moves };
+    if ((await this.#write(await this.#setAside(before))) === "stale") return { outcome: "stale", moves };
     const stopper = events[stopAt] as SinkEvent;
     const failure = stopper.failures.find((f) => this.#policyOf(f).onError === "stop") as EventFailure;
     throw await this.#stopError(stopper, failure);
@@ -112,9 +110,10 @@ export class Applier implements EventApplier {
       ? failures[0]
       : failures.find((f) => this.#policyOf(f).onError === "stop");
     if (stopper !== undefined) throw await this.#stopError(event, stopper);
-    await this.#options.deadLetters.send(failures.map((failure) => ({ event, failure })));
+    const offsets = await this.#options.deadLetters.send(failures.map((failure) => ({ event, failure })));
     const calls = event.calls.filter((_, i) => !callIndexes.includes(i));
-    return [{ ...run, events: [{ ...event, calls, failures: [] }, ...run.events.slice(1)] }, ...rest];
+    const left = noteSetAside({ ...event, calls }, failures, offsets);
+    return [{ ...run, events: [left, ...run.events.slice(1)] }, ...rest];
   }
 
   #failureOf(event: SinkEvent, callIndex: number, cause: unknown): EventFailure {
@@ -132,11 +131,21 @@ export class Applier implements EventApplier {
     return { consumer, error };
   }
 
-  async #setAside(events: readonly SinkEvent[]): Promise<void> {
-    const letters = events.flatMap((event): DeadLetter[] =>
-      event.failures.map((failure) => ({ event, failure })),
+  /** Sends the letters of events that could not be prepared. */
+  async #setAside(runs: readonly EventRun[]): Promise<readonly EventRun[]> {
+    const letters = runs.flatMap((run) =>
+      run.events.flatMap((event) => event.failures.map((failure): DeadLetter => ({ event, failure }))),
     );
-    if (letters.length > 0) await this.#options.deadLetters.send(letters);
+    if (letters.length === 0) return runs;
+    const offsets = await this.#options.deadLetters.send(letters);
+    let at = 0;
+    const noted = (event: SinkEvent): SinkEvent => {
+      const { failures } = event;
+      if (failures.length === 0) return event;
+      at += failures.length;
+      return noteSetAside(event, failures, offsets.slice(at - failures.length, at));
+    };
+    return runs.map((run) => ({ ...run, events: run.events.map(noted) }));
   }
 
   #policyOf({ consumer }: Pick<EventFailure, "consumer">): ConsumerPolicy {
@@ -167,6 +176,15 @@ export class Applier implements EventApplier {
  */
 function isStatementsFault(cause: unknown): boolean {
   return sqlState(cause)?.startsWith("42") ?? false;
+}
+
+function noteSetAside(
+  event: SinkEvent,
+  failures: readonly EventFailure[],
+  offsets: readonly number[],
+): SinkEvent {
+  const added = failures.map(({ consumer }, i) => ({ consumer, letterOffset: offsets[i] ?? 0 }));
+  return { ...event, failures: [], setAside: [...(event.setAside ?? []), ...added] };
 }
 
 function messageOf(error: unknown): string {

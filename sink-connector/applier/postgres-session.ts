@@ -14,6 +14,7 @@ import {
   type EventBatch,
   type PartitionBounds,
   type PartitionProgress,
+  type SinkEvent,
   type WriteOutcome,
 } from "../ports.ts";
 import {
@@ -23,8 +24,10 @@ import {
   moveProgressSql,
   STALE_PROGRESS_STATE,
 } from "./apply-function.ts";
+import { forgetUnpassed, noteSetAside } from "./postgres-letters.ts";
 import { describeStatements, type StatementParameters } from "./postgres-parameters.ts";
-import { ensureProgressTable, readProgress } from "./postgres-progress.ts";
+import { readProgress } from "./postgres-progress.ts";
+import { ensureTable, isUsable, LETTERS_TABLE, PROGRESS_TABLE } from "./postgres-tables.ts";
 import type { SinkStatement } from "./statements.ts";
 
 /** What a session with a destination is made from. */
@@ -32,6 +35,10 @@ export interface SessionOptions {
   readonly connection: PostgresConnection;
   readonly group: string;
   readonly statements: readonly SinkStatement[];
+  /** The destination's consumer schemas, by index. */
+  readonly consumerNames: readonly string[];
+  /** Whether events may be set aside, which the destination then keeps account of. */
+  readonly keepsLetters: boolean;
   readonly lockTimeoutMs: number;
   readonly applyTimeoutMs: number;
   readonly logger: Logger;
@@ -82,10 +89,13 @@ export class PostgresSession {
       queryTimeoutMs: options.applyTimeoutMs,
     });
     try {
-      await ensureProgressTable(client, connection.user);
+      await ensureTable(client, connection.user, PROGRESS_TABLE);
+      if (options.keepsLetters) await ensureTable(client, connection.user, LETTERS_TABLE);
+      // Letters of a time when events were set aside are kept account of all the same.
+      const keepsLetters = options.keepsLetters || (await isUsable(client, LETTERS_TABLE));
       const parameters = await describeStatements(client, statements);
       const mode = await createFunction(client, options, parameters);
-      return new PostgresSession(client, options, parameters, mode);
+      return new PostgresSession(client, { ...options, keepsLetters }, parameters, mode);
     } catch (error) {
       await endPostgres(client);
       throw error;
@@ -101,13 +111,42 @@ export class PostgresSession {
     );
   }
 
-  progress(partitions: readonly PartitionBounds[]): Promise<PartitionProgress[]> {
-    return readProgress(this.#client, this.#options.group, partitions);
+  async progress(partitions: readonly PartitionBounds[]): Promise<PartitionProgress[]> {
+    const { group, keepsLetters } = this.#options;
+    const places = await readProgress(this.#client, group, partitions);
+    if (keepsLetters) await forgetUnpassed(this.#client, group, partitions);
+    return places;
   }
 
   /** Applies a batch in one transaction; see the port for what a throw means. */
-  write(batch: EventBatch): Promise<WriteOutcome> {
-    return this.mode === "function" ? this.#writeByFunction(batch) : this.#writeByStatements(batch);
+  async write(batch: EventBatch): Promise<WriteOutcome> {
+    const noted = batch.events.some(({ setAside = [] }) => setAside.length > 0);
+    // A lone statement is a transaction of its own: one round trip.
+    if (this.mode === "function" && !noted) return this.#apply(batch);
+    return this.transaction(async (client) => {
+      const outcome = await this.#apply(batch);
+      const { group, consumerNames } = this.#options;
+      if (outcome === "applied" && noted) await noteSetAside(client, group, consumerNames, batch.events);
+      return { result: outcome, commit: outcome === "applied" };
+    });
+  }
+
+  /** Applies one event's calls in a transaction that is open. Throws CallFailed, or a transient error. */
+  async applyInside(event: SinkEvent): Promise<void> {
+    await this.#apply({ events: [event], moves: [] });
+  }
+
+  /** Runs work in a transaction, which is rolled back when it throws or says so. */
+  async transaction<T>(work: (client: pg.ClientBase) => Promise<{ result: T; commit: boolean }>): Promise<T> {
+    await this.#client.query("BEGIN");
+    try {
+      const { result, commit } = await work(this.#client);
+      await this.#client.query(commit ? "COMMIT" : "ROLLBACK");
+      return result;
+    } catch (error) {
+      await this.#client.query("ROLLBACK").catch(() => {});
+      throw error;
+    }
   }
 
   /** Closes the connection, at once if a query is still running. Never throws. */
@@ -115,7 +154,11 @@ export class PostgresSession {
     await endPostgres(this.#client);
   }
 
-  async #writeByFunction(batch: EventBatch): Promise<WriteOutcome> {
+  #apply(batch: EventBatch): Promise<WriteOutcome> {
+    return this.mode === "function" ? this.#applyByFunction(batch) : this.#applyByStatements(batch);
+  }
+
+  async #applyByFunction(batch: EventBatch): Promise<WriteOutcome> {
     const calls: number[] = [];
     const values: (string | null)[] = [];
     for (const event of batch.events) {
@@ -139,27 +182,17 @@ export class PostgresSession {
     }
   }
 
-  async #writeByStatements(batch: EventBatch): Promise<WriteOutcome> {
-    await this.#query(undefined, "BEGIN");
-    try {
-      const moved = await this.#query("rejot_move", MOVE_BY_PARAMETERS, this.#moveParameters(batch));
-      if (moved.rowCount !== batch.moves.length) {
-        await this.#query(undefined, "ROLLBACK");
-        return "stale";
+  async #applyByStatements(batch: EventBatch): Promise<WriteOutcome> {
+    const moved = await this.#query("rejot_move", MOVE_BY_PARAMETERS, this.#moveParameters(batch));
+    if (moved.rowCount !== batch.moves.length) return "stale";
+    for (const [eventIndex, event] of batch.events.entries()) {
+      for (const [callIndex, call] of event.calls.entries()) {
+        await this.#runCall(call.statement, call.values).catch((error: unknown) => {
+          throw isTransientPostgresError(error) ? error : new CallFailed(eventIndex, callIndex, error);
+        });
       }
-      for (const [eventIndex, event] of batch.events.entries()) {
-        for (const [callIndex, call] of event.calls.entries()) {
-          await this.#runCall(call.statement, call.values).catch((error: unknown) => {
-            throw isTransientPostgresError(error) ? error : new CallFailed(eventIndex, callIndex, error);
-          });
-        }
-      }
-      await this.#query(undefined, "COMMIT");
-      return "applied";
-    } catch (error) {
-      await this.#query(undefined, "ROLLBACK").catch(() => {});
-      throw error;
     }
+    return "applied";
   }
 
   async #runCall(statement: number, values: readonly (string | null)[]): Promise<void> {
@@ -183,9 +216,9 @@ export class PostgresSession {
     ];
   }
 
-  #query(name: string | undefined, text: string, values: (string | null)[] = []): Promise<pg.QueryResult> {
+  #query(name: string, text: string, values: (string | null)[] = []): Promise<pg.QueryResult> {
     return this.#client.query({
-      ...(name === undefined ? {} : { name }),
+      name,
       text,
       values,
     });

@@ -4,7 +4,7 @@ import { ensureTopics, kafkaError } from "../../shared/kafka/kafka-client.ts";
 import { deadLetterTopic } from "../../shared/kafka/naming.ts";
 import { retry } from "../../shared/lifecycle/backoff.ts";
 import type { DeadLetter, DeadLetters } from "../ports.ts";
-import { deadLetterRecord } from "./letter.ts";
+import { deadLetterRecord, LETTER_PARTITION } from "./letter.ts";
 
 /** What the dead letters of one destination need. */
 export interface DeadLetterOptions {
@@ -36,13 +36,14 @@ export class KafkaDeadLetters implements DeadLetters {
     this.#options = options;
   }
 
-  async send(letters: readonly DeadLetter[]): Promise<void> {
-    await retry(() => this.#send(letters), {
+  async send(letters: readonly DeadLetter[]): Promise<number[]> {
+    const offsets = await retry(() => this.#send(letters), {
       signal: this.#options.signal,
       retryable: isRetryable,
       onRetry: (error) => this.#options.onRetry(error),
     });
     this.#options.onSent(letters);
+    return offsets;
   }
 
   async close(): Promise<void> {
@@ -50,26 +51,32 @@ export class KafkaDeadLetters implements DeadLetters {
     this.#producer = undefined;
   }
 
-  async #send(letters: readonly DeadLetter[]): Promise<void> {
+  async #send(letters: readonly DeadLetter[]): Promise<number[]> {
     const { group, consumerNames } = this.#options;
     const now = new Date();
+    const offsets = new Array<number>(letters.length).fill(0);
     try {
       const producer = await this.#connected();
-      for (const [source, ofTopic] of Map.groupBy(letters, (letter) => letter.event.topic)) {
+      for (const [source, ofTopic] of Map.groupBy(letters.entries(), ([, letter]) => letter.event.topic)) {
         const topic = deadLetterTopic(source, group);
         await this.#ensure(topic);
-        await producer.send({
+        const [sent] = await producer.send({
           topic,
           acks: ALL_IN_SYNC,
-          messages: ofTopic.map((letter) =>
-            deadLetterRecord(
+          messages: ofTopic.map(([, letter]) => ({
+            ...deadLetterRecord(
               letter,
               { group, consumerName: consumerNames[letter.failure.consumer] ?? "?" },
               now,
             ),
-          ),
+            partition: LETTER_PARTITION,
+          })),
         });
+        const first = Number(sent?.baseOffset);
+        if (!Number.isSafeInteger(first)) throw new Error(`${topic}: the broker named no offset`);
+        for (const [i, [index]] of ofTopic.entries()) offsets[index] = first + i;
       }
+      return offsets;
     } catch (cause) {
       throw kafkaError(cause, "sending dead letters");
     }

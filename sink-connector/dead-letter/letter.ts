@@ -1,9 +1,13 @@
+import type { CommittedRecord } from "../../shared/kafka/committed-records.ts";
 import { CHANGE_HEADER } from "../../shared/kafka/position.ts";
 import { sqlState } from "../../shared/postgres/client.ts";
-import type { DeadLetter } from "../ports.ts";
+import type { DeadLetter, KafkaRecord, TopicPartition } from "../ports.ts";
 
 /** Longer messages would only make the record larger than the topic accepts. */
 const MAX_MESSAGE_CHARACTERS = 4_000;
+
+/** All letters of a topic are in one partition, so that an offset names one. */
+export const LETTER_PARTITION = 0;
 
 /** A record of a dead-letter topic: key and value are the original bytes. */
 export interface DeadLetterRecord {
@@ -38,5 +42,47 @@ export function deadLetterRecord(
       ...(state === undefined ? {} : { "rejot.dlq.sql-state": state }),
       "rejot.dlq.failed-at": now.toISOString(),
     },
+  };
+}
+
+/** What a dead letter says of its event and of why it was set aside. */
+export interface LetterContent extends TopicPartition {
+  readonly offset: number;
+  readonly consumerName: string;
+  /** The event as it was published. */
+  readonly record: KafkaRecord;
+  readonly errorCode: string;
+  readonly error: string;
+  readonly sqlState: string | undefined;
+}
+
+/** Reads a record of a dead letters' topic back; undefined when somebody else wrote it. */
+export function readLetter(record: CommittedRecord): LetterContent | undefined {
+  const header = (name: string): string | undefined => {
+    const value = record.headers[name];
+    return value === undefined ? undefined : String(value);
+  };
+  const topic = header("rejot.dlq.topic");
+  const consumerName = header("rejot.dlq.consumer-schema");
+  const [partition, offset] = [header("rejot.dlq.partition"), header("rejot.dlq.offset")].map(Number);
+  if (topic === undefined || consumerName === undefined) return undefined;
+  if (!Number.isSafeInteger(partition) || !Number.isSafeInteger(offset)) return undefined;
+  const change = record.headers[CHANGE_HEADER];
+  return {
+    topic,
+    partition: partition as number,
+    offset: offset as number,
+    consumerName,
+    record: {
+      offset: offset as number,
+      key: record.key,
+      value: record.value,
+      timestampMs: Date.parse(header("rejot.dlq.timestamp") ?? ""),
+      change: change === undefined ? undefined : Buffer.from(String(change), "latin1"),
+      transactional: true,
+    },
+    errorCode: header("rejot.dlq.error-code") ?? "",
+    error: header("rejot.dlq.error") ?? "",
+    sqlState: header("rejot.dlq.sql-state"),
   };
 }

@@ -56,9 +56,7 @@ export class EventDecoder {
   async describeKey({ record }: SinkEvent): Promise<string> {
     if (record.key === null) return "null";
     try {
-      const { schemaId, avro } = unframe(record.key);
-      const schema = await this.#registry.schemaById(schemaId);
-      return JSON.stringify(toJsonValue(schema, compileRowDecoder(schema)(avro)));
+      return JSON.stringify(await decodeToJson(this.#registry, record.key));
     } catch {
       return `0x${record.key.toString("hex")}`;
     }
@@ -139,6 +137,19 @@ export class EventDecoder {
     }
     return unreadable;
   }
+}
+
+/**
+ * A key or a value as JSON, for a person to read.
+ * Throws REGISTRY_*, and whatever bytes without their schema's form lead to.
+ */
+export async function decodeToJson(
+  registry: Pick<SchemaRegistry, "schemaById">,
+  bytes: Buffer,
+): Promise<unknown> {
+  const { schemaId, avro } = unframe(bytes);
+  const schema = await registry.schemaById(schemaId);
+  return toJsonValue(schema, compileRowDecoder(schema)(avro));
 }
 
 function compile(

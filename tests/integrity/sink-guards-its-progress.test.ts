@@ -20,6 +20,8 @@ async function openSession(database: TestDatabase, user?: { user: string; passwo
     connection: { ...database.connection, ...user },
     group: "g",
     statements,
+    consumerNames: ["fixture/consumer"],
+    keepsLetters: false,
     lockTimeoutMs: 10_000,
     applyTimeoutMs: 30_000,
     logger: createLogger("test"),
