@@ -96,7 +96,8 @@ export type FeedItem =
  */
 export interface EventFeed extends AsyncIterable<FeedItem> {
   /**
-   * Starts the partitions at these places. Ignored when the generation is no longer the current one.
+   * Starts the partitions at these places. Ignored when the generation is no longer the current one. A place behind the
+   * end of its partition is not believed at first: the partition is announced again, with the end as it is then.
    * Throws SINK_TOPIC_RECREATED or SINK_EVENTS_GONE when the topic does not hold a place.
    */
   place(generation: number, places: readonly PartitionProgress[]): void;

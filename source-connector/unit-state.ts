@@ -59,7 +59,7 @@ export class UnitState {
     }
     const last = batch.at(-1);
     if (last !== undefined)
-      this.#metrics.latency.observe(this.#labels, (Date.now() - last.commitTimeMs) / 1000);
+      this.#metrics.latency.observe(this.#labels, Math.max(0, Date.now() - last.commitTimeMs) / 1000);
   }
 
   /** The topics are complete up to here. */

@@ -31,6 +31,8 @@ export interface PostgresOptions {
   binDir?: string;
   /** Default "postgres". */
   password?: string;
+  /** The server's environment. Default: that of this process. */
+  env?: NodeJS.ProcessEnv;
   /** Fills the data directory in place of initdb, with files of the owner that the server runs as. */
   initialize?: (dataDirectory: string) => Promise<void>;
 }
@@ -77,6 +79,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
       ...settings.flatMap(([name, value]) => ["-c", `${name}=${value}`]),
     ],
     cwd: directory,
+    ...(options.env === undefined ? {} : { env: options.env }),
     ...(user === undefined ? {} : { user }),
     logFile: join(directory, "postgres.log"),
     // Fast shutdown: SIGTERM would wait for every client to go away by itself.

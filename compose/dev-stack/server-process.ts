@@ -15,6 +15,8 @@ export interface ServerSpec {
   readonly command: string;
   readonly args: readonly string[];
   readonly cwd: string;
+  /** Default: that of this process. */
+  readonly env?: NodeJS.ProcessEnv;
   /** The system user to run as; this process must be root then. */
   readonly user?: { readonly uid: number; readonly gid: number };
   /** stdout and stderr go there, appended. */
@@ -145,6 +147,7 @@ export class ServerProcess {
       // Its own group: a Ctrl-C in the terminal is for this process, which then stops its servers in order.
       detached: true,
       stdio: ["ignore", log, log],
+      ...(spec.env === undefined ? {} : { env: spec.env }),
       ...spec.user,
     });
     closeSync(log);

@@ -964,6 +964,13 @@ export const ERRORS = {
     retryable: true,
     exitCode: 1,
   },
+  CLOCK_SET_BACK: {
+    title: "The machine's clock was set back",
+    cause: "It was set by hand, or by time synchronisation in one step.",
+    hint: "Nothing to do: the sink joins its group anew and reads from the destination's progress.",
+    retryable: true,
+    exitCode: 1,
+  },
   TABLE_NOT_FOUND: {
     title: "A table that a transformation names does not exist",
     cause:

@@ -191,12 +191,12 @@ class Reader implements KafkaReader {
   }
 
   async #partitions(cluster: Cluster, topic: string): Promise<{ partition: number }[]> {
-    if ((this.#missingUntilMs.get(topic) ?? 0) > Date.now()) return [];
+    if ((this.#missingUntilMs.get(topic) ?? 0) > performance.now()) return [];
     try {
       await addTopic(cluster, topic);
     } catch (error) {
       if (!isUnknownTopic(error) || (await this.#exists(topic))) throw error;
-      this.#missingUntilMs.set(topic, Date.now() + MISSING_TOPIC_MS);
+      this.#missingUntilMs.set(topic, performance.now() + MISSING_TOPIC_MS);
       return [];
     }
     return cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => ({ partition: partitionId }));

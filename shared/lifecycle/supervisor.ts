@@ -61,7 +61,7 @@ export class Supervisor {
 
   async #loop(): Promise<void> {
     for (let attempt = 1; !this.#drain.signal.aborted; attempt++) {
-      const startedAtMs = Date.now();
+      const startedAtMs = performance.now();
       try {
         await this.#session({ drain: this.#drain.signal, abort: this.#abort.signal });
         return;
@@ -73,7 +73,7 @@ export class Supervisor {
           this.#listener.onFailed(error);
           throw error;
         }
-        if (Date.now() - startedAtMs > HEALTHY_MS) attempt = 1;
+        if (performance.now() - startedAtMs > HEALTHY_MS) attempt = 1;
         const delayMs = backoffDelayMs(attempt);
         this.#listener.onRetry(error, delayMs);
         await delay(delayMs, this.#drain.signal).catch(() => {});

@@ -73,7 +73,7 @@ export class PostgresDestination implements Destination {
    * session tells whether the tables have changed since. Throws SINK_DESTINATION_CHANGED if they have.
    */
   async #checkTypes(): Promise<void> {
-    if (Date.now() - this.#typedAtMs < TYPES_VALID_MS) return;
+    if (performance.now() - this.#typedAtMs < TYPES_VALID_MS) return;
     await this.close();
     await this.open();
   }
@@ -110,7 +110,7 @@ export class PostgresDestination implements Destination {
       throw new RejotError("SINK_DESTINATION_CHANGED", { detail: this.#server });
     }
     this.#fingerprint = session.fingerprint;
-    this.#typedAtMs = Date.now();
+    this.#typedAtMs = performance.now();
     this.#session = session;
     return session;
   }

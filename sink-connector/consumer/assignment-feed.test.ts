@@ -6,15 +6,17 @@ const LIMITS = { ahead: { maxRows: 4, maxBytes: 1_000 }, batchMaxRows: 3, batchM
 
 let actions: string[];
 let feed: AssignmentFeed;
+let endOffset: number;
 let items: AsyncIterator<FeedItem>;
 
 beforeEach(() => {
   actions = [];
+  endOffset = 100;
   feed = new AssignmentFeed(LIMITS, {
     pause: ({ partition }) => actions.push(`pause ${partition}`),
     resumeAt: ({ partition }, offset) => actions.push(`resume ${partition} at ${offset}`),
     bounds: async (partitions) =>
-      partitions.map((p): PartitionBounds => ({ ...p, firstOffset: 0, endOffset: 100 })),
+      partitions.map((p): PartitionBounds => ({ ...p, firstOffset: 0, endOffset })),
     report: (moves) => actions.push(`report ${moves.map((m) => m.partition).join()}`),
   });
   items = feed[Symbol.asyncIterator]();
@@ -77,6 +79,41 @@ async function begin(...numbers: number[]): Promise<void> {
   );
   actions = [];
 }
+
+describe("a place behind the end of its partition", () => {
+  /** Places partition 0 at an offset, as the destination says after the end was asked for. */
+  async function placeAt(nextOffset: number): Promise<void> {
+    const item = await next();
+    if (item.kind !== "assigned") throw new Error(`an item of kind ${item.kind}`);
+    feed.place(item.generation, [progress(0, nextOffset)]);
+  }
+
+  test("is right when another sink went on after the end was asked for", async () => {
+    feed.assign([partition(0)]);
+    await placeAt(103);
+    expect(actions).toEqual(["pause 0"]);
+    endOffset = 104;
+    await placeAt(103);
+    expect(actions).toEqual(["pause 0", "resume 0 at 103"]);
+    expect(deliver(fetched(0, 103, 1))).toBe(true);
+  });
+
+  test("is right also when that one goes on all the time", async () => {
+    feed.assign([partition(0)]);
+    for (let at = 103; at < 130; at += 3) {
+      await placeAt(at);
+      endOffset = at + 1;
+    }
+    await placeAt(128);
+    expect(actions.at(-1)).toBe("resume 0 at 128");
+  });
+
+  test("means that records are missing when a later end says so too", async () => {
+    feed.assign([partition(0)]);
+    await placeAt(103);
+    await expect(placeAt(103)).rejects.toMatchObject({ code: "SINK_TOPIC_RECREATED" });
+  });
+});
 
 describe("an assignment", () => {
   test("is paused until the destination has said where it starts", async () => {

@@ -61,6 +61,8 @@ export class AssignmentFeed implements EventFeed {
   readonly #control: FetchControl;
   readonly #buffer: RunBuffer;
   readonly #bounds = new Map<string, PartitionBounds>();
+  /** Places that lay behind the end of their partition when they were told. */
+  readonly #doubted = new Map<string, number>();
   #assigned = new Map<string, Assigned>();
   #unplaced = new Set<string>();
   readonly #held = new Map<string, NodeJS.Timeout>();
@@ -77,6 +79,7 @@ export class AssignmentFeed implements EventFeed {
   /** The group has given this process these partitions, and only these. */
   assign(partitions: readonly TopicPartition[]): void {
     this.#generation += 1;
+    this.#doubted.clear();
     this.#buffer.drop();
     this.#releaseAll();
     this.#assigned = new Map(
@@ -144,10 +147,22 @@ export class AssignmentFeed implements EventFeed {
       const assigned = this.#assigned.get(name);
       const bounds = this.#bounds.get(name);
       if (assigned === undefined || bounds === undefined || this.#held.has(progress.topic)) continue;
+      if (this.#isDoubtful(name, progress, bounds)) continue;
       assigned.place = new FetchPosition(progress, bounds);
       this.#unplaced.delete(name);
+      this.#doubted.delete(name);
       this.#control.resumeAt(assigned.partition, progress.nextOffset);
     }
+  }
+
+  /**
+   * A partition's end is asked for before the destination's progress, and another sink may go on in between, as the one
+   * that had the partition until now does. Only an end that was asked for later tells whether records are missing.
+   */
+  #isDoubtful(name: string, { nextOffset }: PartitionProgress, { endOffset }: PartitionBounds): boolean {
+    if (nextOffset <= endOffset || (this.#doubted.get(name) ?? 0) > endOffset) return false;
+    this.#doubted.set(name, nextOffset);
+    return true;
   }
 
   displace(partitions: readonly TopicPartition[]): void {

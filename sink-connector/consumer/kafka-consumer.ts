@@ -3,6 +3,7 @@ import { RejotError } from "../../shared/errors/error.ts";
 import { kafkaError } from "../../shared/kafka/kafka-client.ts";
 import { CHANGE_HEADER } from "../../shared/kafka/position.ts";
 import { delay } from "../../shared/lifecycle/backoff.ts";
+import { ClockWatch } from "../../shared/lifecycle/clock-watch.ts";
 import type { Logger } from "../../shared/observability/logger.ts";
 import type {
   KafkaRecord,
@@ -55,6 +56,7 @@ export class KafkaConsumer {
   #reportedAtMs = 0;
   #reporting = false;
   #reportTimer: NodeJS.Timeout | undefined;
+  #clockTimer: NodeJS.Timeout | undefined;
 
   constructor(options: KafkaConsumerOptions) {
     this.#options = options;
@@ -92,6 +94,7 @@ export class KafkaConsumer {
     } catch (cause) {
       throw kafkaError(cause, `joining the consumer group ${this.#options.group}`);
     }
+    this.#watchClock();
   }
 
   /** Leaves the group, so that others take over at once. Never throws. */
@@ -99,6 +102,7 @@ export class KafkaConsumer {
     this.feed.end();
     this.#closing.abort(new DOMException("the consumer stops", "AbortError"));
     clearTimeout(this.#reportTimer);
+    clearInterval(this.#clockTimer);
     if (this.#unreported.size > 0) await this.#report();
     await this.#consumer.disconnect().catch(() => {});
     await this.#admin.disconnect().catch(() => {});
@@ -128,6 +132,17 @@ export class KafkaConsumer {
       const first = payload.firstOffset as string | null;
       this.feed.skip(payload, first === null ? null : Number(first), Number(payload.lastOffset));
     });
+  }
+
+  /** A consumer that was made before the clock was set back sends no heartbeats any more. */
+  #watchClock(): void {
+    const { heartbeatMs } = this.#options;
+    const watch = new ClockWatch();
+    this.#clockTimer = setInterval(() => {
+      const setBackMs = Math.round(watch.setBackMs());
+      if (setBackMs > heartbeatMs)
+        this.feed.end(new RejotError("CLOCK_SET_BACK", { detail: `by ${setBackMs} ms` }));
+    }, heartbeatMs).unref();
   }
 
   async #onBatch({ batch, heartbeat }: EachBatchPayload): Promise<void> {
@@ -196,7 +211,7 @@ export class KafkaConsumer {
   /** The last move of a busy second must be told too, though nothing may come after it for days. */
   #reportSoon(): void {
     if (this.#reporting || this.#reportTimer !== undefined || this.#closing.signal.aborted) return;
-    const waitMs = Math.max(0, this.#reportedAtMs + REPORT_EVERY_MS - Date.now());
+    const waitMs = Math.max(0, this.#reportedAtMs + REPORT_EVERY_MS - performance.now());
     this.#reportTimer = setTimeout(() => {
       this.#reportTimer = undefined;
       void this.#report();
@@ -226,7 +241,7 @@ export class KafkaConsumer {
       }
     } finally {
       this.#reporting = false;
-      this.#reportedAtMs = Date.now();
+      this.#reportedAtMs = performance.now();
       if (this.#unreported.size > 0) this.#reportSoon();
     }
   }

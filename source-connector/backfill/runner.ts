@@ -122,7 +122,7 @@ export class BackfillRunner {
       if (window.landedAt === undefined || window.landedAt > commitLsn) return;
       this.#onTheirWay.shift();
       this.#progressed = true;
-      job.rate.measure(record.rows, Date.now());
+      job.rate.measure(record.rows, performance.now());
       this.#tell(job, { ...record, ...counts });
       this.#wake?.resolve();
     }
@@ -170,7 +170,7 @@ export class BackfillRunner {
         continue;
       }
       const job = this.#jobs.find(({ record }) => record?.state === "running");
-      const waitMs = job === undefined ? Number.POSITIVE_INFINITY : job.notBeforeMs - Date.now();
+      const waitMs = job === undefined ? Number.POSITIVE_INFINITY : job.notBeforeMs - performance.now();
       if (job === undefined && this.#onTheirWay.length === 0 && !this.#rests) {
         this.#rests = true;
         await this.#options.reader.rest();
@@ -244,7 +244,7 @@ export class BackfillRunner {
     const limit = record.rowsPerSecond ?? this.#options.rowsPerSecond;
     const atMost = limit > 0 ? Math.min(chunkRows, limit) : chunkRows;
     const maxRows = Math.max(1, Math.ceil(atMost / 2 ** job.attempts));
-    const begunMs = Date.now();
+    const begunMs = performance.now();
     const window = windows.open(job.topic);
     try {
       const { schema } = job;

@@ -40,7 +40,7 @@ export class ProgressWatcher {
   #owner: string | undefined;
   /** Every claim seen: ours may be followed by one that has fenced us already. */
   readonly #claims = new Set<string>();
-  #lastSignAtMs = Date.now();
+  #lastSignAtMs = performance.now();
 
   private constructor(reader: KafkaReader, topic: string, signal: AbortSignal) {
     this.#reader = reader;
@@ -72,9 +72,9 @@ export class ProgressWatcher {
     return this.#commands;
   }
 
-  /** How long the owner has been silent, in milliseconds of this process's clock. */
+  /** How long the owner has been silent, in milliseconds; setting the machine's clock changes nothing. */
   get silentMs(): number {
-    return Date.now() - this.#lastSignAtMs;
+    return performance.now() - this.#lastSignAtMs;
   }
 
   /** Reads on to where the topic ends now. Throws KAFKA_*, PROGRESS_RECORD_INVALID. */
@@ -94,11 +94,11 @@ export class ProgressWatcher {
 
   /** Resolves when the `owner` record of the claim has been read, and with it all that was committed before it. */
   async readUpTo(claim: string): Promise<void> {
-    const deadline = Date.now() + CLAIM_TIMEOUT_MS;
+    const deadline = performance.now() + CLAIM_TIMEOUT_MS;
     for (;;) {
       await this.refresh();
       if (this.#claims.has(claim)) return;
-      if (Date.now() > deadline) {
+      if (performance.now() > deadline) {
         throw new RejotError("PROGRESS_UNREADABLE", {
           detail: `${this.#topic}: after ${CLAIM_TIMEOUT_MS} ms`,
         });
@@ -118,13 +118,13 @@ export class ProgressWatcher {
     if (value === undefined) return;
     if (key === PROGRESS_KEYS.progress) {
       this.#progressText = value;
-      this.#lastSignAtMs = Date.now();
+      this.#lastSignAtMs = performance.now();
     } else if (key === PROGRESS_KEYS.owner) {
       this.#owner = decodeInstance(value);
       this.#claims.add(this.#owner);
-      this.#lastSignAtMs = Date.now();
+      this.#lastSignAtMs = performance.now();
     } else if (key === PROGRESS_KEYS.alive && decodeInstance(value) === this.#owner) {
-      this.#lastSignAtMs = Date.now();
+      this.#lastSignAtMs = performance.now();
     } else if (key !== undefined) {
       const entry = decodeBackfill(key, value);
       if (entry?.kind === "state") this.#backfills.set(entry.schema, entry.record);

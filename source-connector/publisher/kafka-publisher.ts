@@ -19,6 +19,8 @@ const RECORDS_PER_SEND = 1_000;
  * message.max.bytes, by default 1 MiB. A record larger than this goes alone.
  */
 const BYTES_PER_SEND = 800_000;
+/** Brokers refuse records from an hour ahead of their clock: a database whose clock is wrong must not hold up its changes. */
+const AHEAD_MS = 60_000;
 /** Length fields, header and timestamp of a record, generously. */
 const RECORD_OVERHEAD_BYTES = 80;
 
@@ -122,7 +124,7 @@ export class KafkaPublisher implements Publisher {
 
   /** Brokers answer a transaction that took too long in the same way as one that was fenced. */
   #expired(error: RejotError): RejotError {
-    const openMs = Date.now() - this.#begunAtMs;
+    const openMs = Math.round(performance.now() - this.#begunAtMs);
     const { transactionTimeoutMs } = this.#options;
     if (error.code !== "KAFKA_FENCED" || this.#begunAtMs === 0 || openMs < transactionTimeoutMs) return error;
     const detail = `it was open for ${openMs} ms, allowed are ${transactionTimeoutMs} ms`;
@@ -183,7 +185,7 @@ export class KafkaPublisher implements Publisher {
       value,
       partition,
       leader: this.#leaderOf(topic, partition),
-      timestamp: String(timestampMs),
+      timestamp: String(Math.min(timestampMs, Date.now() + AHEAD_MS)),
       headers: { [CHANGE_HEADER]: change },
     };
   }
@@ -209,7 +211,7 @@ export class KafkaPublisher implements Publisher {
     if (this.#options.delivery === "at-least-once") return this.#producer;
     if (this.#transaction === undefined) {
       this.#transaction = await this.#producer.transaction();
-      this.#begunAtMs = Date.now();
+      this.#begunAtMs = performance.now();
     }
     return this.#transaction;
   }

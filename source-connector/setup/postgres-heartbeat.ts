@@ -44,11 +44,11 @@ export class Heartbeat {
     const limitMs = Math.max(SHORTEST_LIMIT_MS, 3 * intervalMs);
     this.#timer = setInterval(() => {
       if (this.#askedAtMs !== undefined) {
-        const waitedMs = Date.now() - this.#askedAtMs;
+        const waitedMs = Math.round(performance.now() - this.#askedAtMs);
         if (waitedMs > limitMs) callbacks.onFailure(silence(waitedMs));
         return;
       }
-      this.#askedAtMs = Date.now();
+      this.#askedAtMs = performance.now();
       this.#beat(callbacks)
         .catch((cause: unknown) =>
           callbacks.onFailure(cause instanceof RejotError ? cause : postgresError(cause, "heartbeat")),

@@ -128,14 +128,14 @@ async function completeBounds(
   progress: ProgressRecord,
   signal: AbortSignal,
 ): Promise<PartitionBounds[]> {
-  const deadline = Date.now() + MARKERS_TIMEOUT_MS;
+  const deadline = performance.now() + MARKERS_TIMEOUT_MS;
   for (;;) {
     const bounds = await reader.bounds(topics, signal);
     const late = bounds.find(
       ({ topic, partition, end }) => end < BigInt(progress.ends[topic]?.[partition] ?? "0"),
     );
     if (late === undefined) return bounds;
-    if (Date.now() > deadline) {
+    if (performance.now() > deadline) {
       throw new RejotError("READ_UNAVAILABLE", {
         detail: `${late.topic}/${late.partition} ends before what the progress topic says is in it`,
       });

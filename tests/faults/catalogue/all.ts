@@ -1,12 +1,15 @@
 import type { Fault } from "../harness/fault.ts";
 import { BROKERS } from "./brokers.ts";
+import { CLOCKS } from "./clocks.ts";
 import { DESTINATION } from "./destination.ts";
+import { DISK } from "./disk.ts";
 import { KAFKA } from "./kafka.ts";
 import { NETWORK } from "./network.ts";
 import { POSTGRES } from "./postgres.ts";
 import { PROCESSES } from "./processes.ts";
 import { REGISTRY } from "./registry.ts";
 import { transactions } from "./transactions.ts";
+import { WAL } from "./wal.ts";
 
 /** Every fault there is; `hugeRows` adds a transaction of so many rows. */
 export function allFaults(hugeRows = 0): readonly Fault[] {
@@ -19,5 +22,8 @@ export function allFaults(hugeRows = 0): readonly Fault[] {
     ...transactions(hugeRows),
     ...DESTINATION,
     ...BROKERS,
+    ...CLOCKS,
+    ...DISK,
+    ...WAL,
   ];
 }

@@ -1,38 +1,11 @@
-import { join } from "node:path";
-import { freePort } from "../../../compose/dev-stack/ports.ts";
-import { removeSharedMemory, startPostgres } from "../../../compose/dev-stack/postgres-server.ts";
-import { makeStackDirectory, removeStackDirectory } from "../../../compose/dev-stack/stack.ts";
 import type { Manifest } from "../../../shared/manifest/schema.ts";
 import { randomName } from "../../support/names.ts";
 import type { Fault, FaultContext } from "../harness/fault.ts";
-import type { FaultServers, PipelineOptions } from "../harness/pipeline.ts";
+import { ownPostgres } from "../harness/own-postgres.ts";
+import type { PipelineOptions } from "../harness/pipeline.ts";
 import { NOBODY } from "../harness/tables.ts";
 
 const GROUP = "5. Postgres";
-
-/** A server that only this run uses, at one of the two ends. */
-export async function ownPostgres(
-  shared: FaultServers,
-  resources: AsyncDisposableStack,
-  end: "source" | "destination",
-): Promise<FaultServers> {
-  const directory = await makeStackDirectory("/tmp");
-  const server = await startPostgres({ directory: join(directory, "postgres"), port: await freePort() });
-  resources.defer(async () => {
-    await server.abort();
-    await removeSharedMemory(join(directory, "postgres"));
-    await removeStackDirectory(directory);
-  });
-  const { host, port, user, password } = server;
-  const address = { host, port, user, password };
-  return {
-    ...shared,
-    ...(end === "source"
-      ? { postgres: address, destinationPostgres: shared.postgres }
-      : { destinationPostgres: address }),
-    own: { postgres: server },
-  };
-}
 
 const SIGNALS = { fast: "SIGINT", immediate: "SIGQUIT" } as const;
 
@@ -154,10 +127,13 @@ const connectionLimit = (end: "source" | "sink"): Fault =>
   ]);
 
 const credentials = (end: "source" | "sink"): Fault =>
-  atRole("credentials-changed", "password changed and restored", "12. Credentials", end, (role) => [
-    `ALTER ROLE ${role} PASSWORD 'wrong'`,
-    `ALTER ROLE ${role} PASSWORD 'right'`,
-  ]);
+  atRole(
+    "credentials-changed",
+    "password changed and restored",
+    "12. Clocks, credentials, certificates",
+    end,
+    (role) => [`ALTER ROLE ${role} PASSWORD 'wrong'`, `ALTER ROLE ${role} PASSWORD 'right'`],
+  );
 
 /** Trouble with the Postgres servers. */
 export const POSTGRES: readonly Fault[] = [

@@ -4,6 +4,9 @@ import { NOBODY } from "../harness/tables.ts";
 const SIZE = "8. Transactions";
 const KEYS = "9. Keys";
 
+/** Takes long, and is made only when it is asked for. */
+export const HUGE = "huge-transaction";
+
 const insertRows = (from: number, count: number) =>
   `INSERT INTO items SELECT ${from} + i, ${NOBODY}, i, nextval('versions'), 'row ' || i FROM generate_series(1, ${count}) i`;
 
@@ -111,11 +114,11 @@ const keyGames: Fault = {
 };
 
 /** Transactions and keys of every form. */
-export function transactions(rows: number): readonly Fault[] {
+export function transactions(hugeRows: number): readonly Fault[] {
   return [
     subtransactions,
     large(40_000, "large-transaction", 120_000),
-    ...(rows > 0 ? [large(rows, "huge-transaction", 900_000)] : []),
+    ...(hugeRows > 0 ? [large(hugeRows, HUGE, 900_000)] : []),
     interleaved,
     keyGames,
   ];

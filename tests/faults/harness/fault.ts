@@ -26,6 +26,8 @@ export interface Fault {
   /** With a seed, it is made in every test run. */
   readonly quickSeed?: number;
   readonly options?: (servers: FaultServers) => Partial<PipelineOptions> | Promise<Partial<PipelineOptions>>;
+  /** Why it cannot be made on this machine; undefined when it can. */
+  readonly missing?: () => Promise<string | undefined>;
   /** Servers of its own, ended after the run. */
   readonly servers?: (shared: FaultServers, resources: AsyncDisposableStack) => Promise<FaultServers>;
   /** How long the pipeline may take to catch up once the fault is over. Default 90,000. */
@@ -61,26 +63,31 @@ export async function runFault(fault: Fault, seed: number, shared: FaultServers)
   let transactions = 0;
   let recoveredMs = 0;
   const complaints: string[] = [];
-  let pipeline: Pipeline | undefined;
   try {
     await using resources = new AsyncDisposableStack();
     const servers = (await fault.servers?.(shared, resources)) ?? shared;
-    pipeline = resources.use(await Pipeline.create({ servers, ...(await fault.options?.(servers)) }));
-    await pipeline.startBoth();
-    const workload = startWorkload(pipeline.database, random.fork());
-    resources.defer(() => workload.stop().catch(() => {}));
-    await until(() => workload.committed >= WARM_UP_TRANSACTIONS, 30_000, "the workload to begin");
-    const context: FaultContext = { pipeline, workload, random, servers, last: (ms) => delay(ms) };
-    await fault.run(context);
-    await workload.stop();
-    transactions = workload.committed;
-    const healedAt = Date.now();
-    complaints.push(...(await (fault.judge?.(context) ?? judge(pipeline, fault.recoveryMs ?? RECOVERY_MS))));
-    recoveredMs = Date.now() - healedAt;
+    const pipeline = resources.use(await Pipeline.create({ servers, ...(await fault.options?.(servers)) }));
+    try {
+      await pipeline.startBoth();
+      const workload = startWorkload(pipeline.database, random.fork());
+      resources.defer(() => workload.stop().catch(() => {}));
+      await until(() => workload.committed >= WARM_UP_TRANSACTIONS, 30_000, "the workload to begin");
+      const context: FaultContext = { pipeline, workload, random, servers, last: (ms) => delay(ms) };
+      await fault.run(context);
+      await workload.stop();
+      transactions = workload.committed;
+      const healedAt = Date.now();
+      complaints.push(
+        ...(await (fault.judge?.(context) ?? judge(pipeline, fault.recoveryMs ?? RECOVERY_MS))),
+      );
+      recoveredMs = Date.now() - healedAt;
+    } catch (error) {
+      complaints.push(wordsOf(error));
+    }
+    // While the connectors still run.
     if (complaints.length > 0) complaints.push(await lastWords(pipeline));
   } catch (error) {
-    complaints.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
-    if (pipeline !== undefined) complaints.push(await lastWords(pipeline));
+    complaints.push(wordsOf(error));
   }
   return {
     id: fault.id,
@@ -91,6 +98,10 @@ export async function runFault(fault: Fault, seed: number, shared: FaultServers)
     recoveredMs,
     seconds: (Date.now() - startedAt) / 1000,
   };
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 /** Waits until a condition holds. */

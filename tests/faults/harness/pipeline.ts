@@ -5,16 +5,23 @@ import { type SpawnedConnector, spawnConnector, writeFiles } from "../../support
 import { createDatabase, type TestDatabase } from "../../support/database.ts";
 import type { StackAddresses } from "../../support/global-stack.ts";
 import { randomName } from "../../support/names.ts";
+import type { Clock } from "./clocks.ts";
 import { Link } from "./link.ts";
 import { RegistryFront } from "./registry-front.ts";
+import type { SmallDisk } from "./small-disk.ts";
 import { consumerSchemas, DESTINATION_SQL, publicSchemas, SOURCE_SQL } from "./tables.ts";
 import { kafkaWire, postgresWire } from "./wire.ts";
 
 /** The servers of a pipeline; the destination may have a Postgres of its own. */
 export interface FaultServers extends StackAddresses {
   readonly destinationPostgres?: StackAddresses["postgres"];
-  /** Servers that only this run uses, and may therefore end. */
-  readonly own?: { readonly postgres?: PostgresServer; readonly kafka?: readonly KafkaServer[] };
+  /** What only this run uses, and may therefore end, set wrong or fill. */
+  readonly own?: {
+    readonly postgres?: PostgresServer;
+    readonly kafka?: readonly KafkaServer[];
+    readonly clock?: Clock;
+    readonly disk?: SmallDisk;
+  };
 }
 
 export interface PipelineOptions {
@@ -24,6 +31,8 @@ export interface PipelineOptions {
   readonly onError?: "stop" | "dlq";
   readonly sourceArgs?: readonly string[];
   readonly sinkArgs?: readonly string[];
+  /** Added to the environment of both connectors. */
+  readonly env?: Record<string, string>;
   /** Changes both manifests before they are written. */
   readonly adapt?: (manifest: Manifest) => void;
   /** SQL for the two databases, after their tables are made. */
@@ -140,7 +149,11 @@ export class Pipeline implements AsyncDisposable {
     const given = kind === "source" ? this.#options.sourceArgs : this.#options.sinkArgs;
     const quick = kind === "source" ? SOURCE_ARGS : SINK_ARGS;
     const started = this.#resources.use(
-      await spawnConnector(kind, [this.#manifests[kind], ...quick, ...(given ?? [])]),
+      await spawnConnector(
+        kind,
+        [this.#manifests[kind], ...quick, ...(given ?? [])],
+        this.#options.env === undefined ? {} : { env: this.#options.env },
+      ),
     );
     this[kind] = started;
     return started;

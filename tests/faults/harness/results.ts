@@ -1,7 +1,54 @@
 import type { Fault, FaultResult } from "./fault.ts";
 
-/** A table of the runs that were made, in Markdown; faults without a run are in it too. */
-export function results(faults: readonly Fault[], made: readonly FaultResult[]): string {
+/** What the runs of one fault came to. */
+export interface Count {
+  readonly runs: number;
+  readonly failed: number;
+  readonly transactions: number;
+  readonly slowestMs: number;
+}
+
+const NONE: Count = { runs: 0, failed: 0, transactions: 0, slowestMs: 0 };
+
+/** Adds runs to counts, by the fault's id. */
+export function counted(
+  made: readonly FaultResult[],
+  before: ReadonlyMap<string, Count> = new Map(),
+): ReadonlyMap<string, Count> {
+  const counts = new Map(before);
+  for (const { id, passed, transactions, recoveredMs } of made) {
+    const count = counts.get(id) ?? NONE;
+    counts.set(id, {
+      runs: count.runs + 1,
+      failed: count.failed + (passed ? 0 : 1),
+      transactions: count.transactions + transactions,
+      slowestMs: Math.max(count.slowestMs, recoveredMs),
+    });
+  }
+  return counts;
+}
+
+const ROW =
+  /^\| `(?<id>[^`]+)`: .* \| (?<runs>\d+) \| (?<failed>\d+) \| (?<transactions>\d+) \| (?:(?<slowest>[\d.]+) s)? \|$/;
+
+/** The counts of a table that `results` has made, so that runs add up over the years. */
+export function countsIn(table: string): ReadonlyMap<string, Count> {
+  const counts = new Map<string, Count>();
+  for (const line of table.split("\n")) {
+    const { id, runs, failed, transactions, slowest } = ROW.exec(line)?.groups ?? {};
+    if (id === undefined) continue;
+    counts.set(id, {
+      runs: Number(runs),
+      failed: Number(failed),
+      transactions: Number(transactions),
+      slowestMs: Math.round(Number(slowest ?? 0) * 1_000),
+    });
+  }
+  return counts;
+}
+
+/** A table of the runs, in Markdown; faults without a run are in it too. */
+export function results(faults: readonly Fault[], counts: ReadonlyMap<string, Count>): string {
   const groups = [...new Set(faults.map(({ group }) => group))].sort(
     (a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10),
   );
@@ -9,12 +56,7 @@ export function results(faults: readonly Fault[], made: readonly FaultResult[]):
     .map((group) => {
       const rows = faults
         .filter((fault) => fault.group === group)
-        .map((fault) =>
-          row(
-            fault,
-            made.filter(({ id }) => id === fault.id),
-          ),
-        );
+        .map((fault) => row(fault, counts.get(fault.id) ?? NONE));
       return [
         `### ${group}\n`,
         "| fault | runs | failed | transactions | slowest recovery |",
@@ -26,10 +68,7 @@ export function results(faults: readonly Fault[], made: readonly FaultResult[]):
     .join("\n");
 }
 
-function row({ id, title }: Fault, made: readonly FaultResult[]): string {
-  const failed = made.filter(({ passed }) => !passed).length;
-  const transactions = made.reduce((sum, result) => sum + result.transactions, 0);
-  const slowest =
-    made.length === 0 ? "" : `${(Math.max(...made.map((r) => r.recoveredMs)) / 1000).toFixed(1)} s`;
-  return `| \`${id}\`: ${title} | ${made.length} | ${failed} | ${transactions} | ${slowest} |`;
+function row({ id, title }: Fault, { runs, failed, transactions, slowestMs }: Count): string {
+  const slowest = runs === 0 ? "" : `${(slowestMs / 1000).toFixed(1)} s`;
+  return `| \`${id}\`: ${title} | ${runs} | ${failed} | ${transactions} | ${slowest} |`;
 }
