@@ -10,11 +10,8 @@ import {
   sqlState,
   writableServer,
 } from "../shared/postgres/client.ts";
-import { quoteIdentifier } from "../shared/postgres/table-info.ts";
 import type { SessionContext } from "./session-context.ts";
-
-/** How much later than the server's own limit an answer may come. */
-const ANSWER_MARGIN_MS = 10_000;
+import { takeTransformationRole, transformationConnection } from "./transformation-connection.ts";
 
 /** A session's connections to its server, which end with it, and which end it when one breaks. */
 export class SessionConnections {
@@ -66,20 +63,9 @@ export class SessionConnections {
   /** For the teams' SQL: read-only, and with the rights of the role that the settings name. Throws POSTGRES_*. */
   async connectForTransformations(): Promise<PostgresClient> {
     const { config } = this.#context;
-    const client = await this.connect(
-      {
-        default_transaction_read_only: "on",
-        row_security: config.rowSecurity === "refuse" ? "off" : "on",
-        statement_timeout: String(config.statementTimeoutMs),
-        // A generic plan walks the keys by index; a plan for 5,000 known keys may decide to read the whole table.
-        plan_cache_mode: "force_generic_plan",
-        jit: "off",
-      },
-      // The server ends a statement in time; when it does not say so, the connection is dead.
-      config.statementTimeoutMs === 0 ? undefined : config.statementTimeoutMs + ANSWER_MARGIN_MS,
-    );
-    if (config.transformationRole !== undefined)
-      await client.query(`SET ROLE ${quoteIdentifier(config.transformationRole)}`);
+    const { settings, queryTimeoutMs } = transformationConnection(config);
+    const client = await this.connect(settings, queryTimeoutMs);
+    await takeTransformationRole(client, config);
     return client;
   }
 
