@@ -19,6 +19,7 @@ import { addSchemaRegister } from "./commands/schema-register.ts";
 import { addSchemaRegisterConsumers } from "./commands/schema-register-consumers.ts";
 import { addSchemaRemove } from "./commands/schema-remove.ts";
 import { addSchemaWrite } from "./commands/schema-write.ts";
+import { addVerify } from "./commands/verify.ts";
 import { addWorkspace } from "./commands/workspace.ts";
 import { COMPLETE, printCandidates } from "./completion/print-candidates.ts";
 import { type CliContext, Exit } from "./context.ts";
@@ -88,6 +89,7 @@ export function buildProgram(context: CliContext): Command {
   addSchemaRemove(schema, context);
   addBackfill(program, context);
   addDeadLetters(program, context);
+  addVerify(program, context);
   addWorkspace(program, context);
   addCompletion(program, context);
   return program;

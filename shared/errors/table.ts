@@ -1207,6 +1207,28 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  VERIFY_SOURCE_BEHIND: {
+    title: "The source has not published up to the position that was to be compared",
+    cause: "No source runs, it has stopped with an error, or it is further behind than the time allowed.",
+    hint: "Look at the source's status (/readyz) and lag; give a source that is catching up more time with --timeout.",
+    retryable: true,
+    exitCode: 3,
+  },
+  VERIFY_SNAPSHOT_LATE: {
+    title: "The source database gave no consistent snapshot in time",
+    cause:
+      "A snapshot with an exact position waits until the transactions are over that were writing when it was asked for.",
+    hint: "Look for long transactions (SELECT * FROM pg_stat_activity ORDER BY xact_start) and prepared ones (pg_prepared_xacts), or allow more time with --timeout.",
+    retryable: true,
+    exitCode: 1,
+  },
+  VERIFY_WORK_DIR: {
+    title: "Intermediate results could not be kept on disk",
+    cause: "The directory does not exist, may not be written, or the disk is full.",
+    hint: "Name another directory with --work-dir; it takes about 60 bytes and the key for every record of the topic and every row.",
+    retryable: false,
+    exitCode: 1,
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 /** The code of an error, a key of the error table. */

@@ -1,0 +1,62 @@
+import { type KeyRecord, KIND, NOWHERE, type Place } from "./key-records.ts";
+
+/** All that is known of one key at one position. */
+export interface KeyState {
+  readonly key: Buffer;
+  /** The latest event up to the position. */
+  event: KeyRecord | undefined;
+  /** An event behind the position exists: compaction may have taken the one before it. */
+  later: Place | undefined;
+  /** What the source gives: one print, unless its SQL gives several rows of one key. */
+  readonly rows: Buffer[];
+}
+
+/**
+ * What a key's state says: `absent`, no row and no live event; `moving`, nothing is to be told, because an event behind
+ * the position may have taken the place of the one that belongs to it.
+ */
+export type Verdict = "equal" | "absent" | "missing" | "extra" | "different" | "undecodable" | "moving";
+
+/** The states of the keys in one bucket's records, by the key's bytes. */
+export function keyStates(records: Iterable<KeyRecord>): Map<string, KeyState> {
+  const states = new Map<string, KeyState>();
+  for (const record of records) {
+    const name = record.key.toString("latin1");
+    let state = states.get(name);
+    if (state === undefined) {
+      state = { key: record.key, event: undefined, later: undefined, rows: [] };
+      states.set(name, state);
+    }
+    add(state, record);
+  }
+  return states;
+}
+
+function add(state: KeyState, record: KeyRecord): void {
+  const { kind, place, print } = record;
+  if (kind === KIND.later) state.later = place;
+  else if (kind === KIND.row) {
+    if (!state.rows.some((row) => row.equals(print))) state.rows.push(print);
+  } else if (kind !== KIND.suspect && (state.event === undefined || isBehind(record, state.event)))
+    state.event = record;
+}
+
+function isBehind(a: KeyRecord, b: KeyRecord): boolean {
+  return a.sequence !== b.sequence ? a.sequence > b.sequence : a.place.offset > b.place.offset;
+}
+
+/** Compares a key's rows at the source with its event. */
+export function verdictOf({ event, later, rows }: KeyState): Verdict {
+  const live = event === undefined || event.kind === KIND.tombstone ? undefined : event;
+  if (live === undefined && rows.length === 0) return "absent";
+  if (live?.kind === KIND.live && rows.some((row) => row.equals(live.print))) return "equal";
+  if (later !== undefined) return "moving";
+  if (live === undefined) return "missing";
+  if (live.kind === KIND.undecodable) return "undecodable";
+  return rows.length === 0 ? "extra" : "different";
+}
+
+/** Where the event stands that a verdict speaks of. */
+export function placeOf({ event }: KeyState): Place {
+  return event?.place ?? NOWHERE;
+}

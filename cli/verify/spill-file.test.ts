@@ -1,0 +1,59 @@
+import { readdirSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { RejotError } from "../../shared/errors/error.ts";
+import { encodeKeyRecord, KIND, keyRecord, readKeyRecords } from "./key-records.ts";
+import { SpillFile } from "./spill-file.ts";
+
+async function folder() {
+  const path = await mkdtemp(join(tmpdir(), "spill-"));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) };
+}
+
+test("gives back every record of a bucket in order, whatever was written to disk in between", async () => {
+  await using dir = await folder();
+  using file = new SpillFile(dir.path, 200_000);
+  expect(file.buckets).toBe(10);
+  const wanted = new Map<number, string[]>();
+  for (let i = 0; i < 30_000; i++) {
+    const key = Buffer.from(`key ${i}`);
+    const print = Buffer.alloc(i % 100, i);
+    const bucket = file.bucketOf(key);
+    const record = keyRecord(KIND.live, key, {
+      sequence: BigInt(i),
+      place: { partition: i % 7, offset: BigInt(i) << 30n },
+      print,
+    });
+    file.append(bucket, encodeKeyRecord(record));
+    const list = wanted.get(bucket) ?? [];
+    list.push(`${key} ${i} ${i % 7} ${BigInt(i) << 30n} ${print.toString("hex")}`);
+    wanted.set(bucket, list);
+  }
+  // Larger than what is buffered.
+  const huge = Buffer.alloc(300_000, 7);
+  file.append(3, encodeKeyRecord(keyRecord(KIND.row, huge)));
+  expect(file.bytes).toBeGreaterThan(1_000_000);
+  for (let bucket = 0; bucket < file.buckets; bucket++) {
+    const records = [...readKeyRecords(file.read(bucket))].filter(({ kind }) => kind === KIND.live);
+    const found = records.map(
+      ({ key, sequence, place, print }) =>
+        `${key} ${sequence} ${place.partition} ${place.offset} ${print.toString("hex")}`,
+    );
+    expect(found).toEqual(wanted.get(bucket));
+    // A good hash: no bucket is much larger than another.
+    expect(found.length).toBeGreaterThan(2_500);
+    expect(found.length).toBeLessThan(3_500);
+  }
+  expect([...readKeyRecords(file.read(3))].filter(({ key }) => key.equals(huge))).toHaveLength(1);
+});
+
+test("leaves no name in the folder, and says what is wrong with a folder", async () => {
+  await using dir = await folder();
+  using _file = new SpillFile(dir.path, 1);
+  expect(readdirSync(dir.path)).toEqual([]);
+  const missing = () => new SpillFile(join(dir.path, "missing"), 1);
+  expect(missing).toThrow(RejotError);
+  expect(missing).toThrow(/missing: ENOENT/);
+});
