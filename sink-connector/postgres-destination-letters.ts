@@ -1,6 +1,6 @@
 import { isRetryable, RejotError } from "../shared/errors/error.ts";
 import { createKafka } from "../shared/kafka/kafka-client.ts";
-import { createKafkaReader } from "../shared/kafka/kafka-reader.ts";
+import { createKafkaReader, type KafkaReader } from "../shared/kafka/kafka-reader.ts";
 import { consumerGroup } from "../shared/kafka/naming.ts";
 import type { ResolvedDestination } from "../shared/manifest/workspace.ts";
 import { createLogger } from "../shared/observability/logger.ts";
@@ -17,6 +17,7 @@ import { KafkaLetters } from "./dead-letter/kafka-letters.ts";
 import type { LetterContent } from "./dead-letter/letter.ts";
 import {
   countWaiting,
+  discard,
   type LetterCount,
   type LetterFilter,
   type NotedLetter,
@@ -41,25 +42,25 @@ export interface ReadableLetter {
 export class DestinationLetters {
   readonly destination: ResolvedDestination;
   readonly group: string;
-  readonly #client: PostgresClient;
-  readonly #letters: KafkaLetters;
-  readonly #registry: SchemaRegistry;
-  readonly #closeReader: () => Promise<void>;
+  /** For reading; what is changed is changed by sessions. */
+  readonly client: PostgresClient;
+  readonly reader: KafkaReader;
+  readonly registry: SchemaRegistry;
+  readonly contents: KafkaLetters;
 
   private constructor(destination: ResolvedDestination, client: PostgresClient) {
     const { eventStore, manifestSlug, dataStoreSlug } = destination;
     this.destination = destination;
     this.group = consumerGroup(eventStore.topicPrefix ?? "", manifestSlug, dataStoreSlug);
-    this.#client = client;
+    this.client = client;
     const kafka = createKafka(eventStore, {
       clientId: "rejot-dead-letters",
       logger: createLogger("letters"),
     });
-    const reader = createKafkaReader(kafka);
-    this.#letters = new KafkaLetters(reader, this.group);
-    this.#closeReader = () => reader.close();
+    this.reader = createKafkaReader(kafka);
+    this.contents = new KafkaLetters(this.reader, this.group);
     const { url, auth } = eventStore.schemaRegistry;
-    this.#registry = createSchemaRegistry(auth === undefined ? { url } : { url, auth });
+    this.registry = createSchemaRegistry(auth === undefined ? { url } : { url, auth });
   }
 
   /** Connects to the destination's database. */
@@ -73,27 +74,23 @@ export class DestinationLetters {
 
   /** Never throws. */
   async close(): Promise<void> {
-    await this.#closeReader();
-    await endPostgres(this.#client);
+    await this.reader.close();
+    await endPostgres(this.client);
   }
 
   /** How many wait. A destination that never set anything aside has no table of them. */
   async counts(): Promise<LetterCount[]> {
-    return this.#query(async () =>
-      (await isUsable(this.#client, LETTERS_TABLE)) ? countWaiting(this.#client, this.group) : [],
+    return this.query(async () =>
+      (await isUsable(this.client, LETTERS_TABLE)) ? countWaiting(this.client, this.group) : [],
     );
   }
 
   /** The first letters in the order of their events. */
   async list(filter: LetterFilter, limit: number): Promise<ReadableLetter[]> {
-    const noted = await this.#query(async () =>
-      (await isUsable(this.#client, LETTERS_TABLE))
-        ? selectLetters(this.#client, this.group, filter, { limit })
-        : [],
-    );
+    const noted = await this.select(filter, { limit });
     const readable: ReadableLetter[] = [];
     for (const letter of noted) {
-      const content = await this.#letters.read(letter);
+      const content = await this.contents.read(letter);
       const { key = null, value = null } = content?.record ?? {};
       readable.push({
         noted: letter,
@@ -105,10 +102,29 @@ export class DestinationLetters {
     return readable;
   }
 
+  /** What is noted of letters, in the order of their events, a portion at a time. */
+  async select(
+    filter: LetterFilter,
+    portion: { readonly after?: NotedLetter | undefined; readonly limit: number },
+  ): Promise<NotedLetter[]> {
+    return this.query(async () =>
+      (await isUsable(this.client, LETTERS_TABLE))
+        ? selectLetters(this.client, this.group, filter, portion)
+        : [],
+    );
+  }
+
+  /** Settles letters that are not wanted; gives how many waited. */
+  async discard(filter: LetterFilter): Promise<number> {
+    return this.query(async () =>
+      (await isUsable(this.client, LETTERS_TABLE)) ? discard(this.client, this.group, filter) : 0,
+    );
+  }
+
   async #readable(bytes: Buffer | null): Promise<unknown> {
     if (bytes === null) return null;
     try {
-      return await decodeToJson(this.#registry, bytes);
+      return await decodeToJson(this.registry, bytes);
     } catch (error) {
       if (isRetryable(error) || (error instanceof RejotError && error.code === "REGISTRY_REFUSED"))
         throw error;
@@ -116,13 +132,18 @@ export class DestinationLetters {
     }
   }
 
-  async #query<T>(work: () => Promise<T>): Promise<T> {
+  /** Gives an error of the destination's server its code. */
+  async query<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
       if (error instanceof RejotError || !isTransientPostgresError(error)) throw error;
-      const { host, port, database } = this.destination.connection;
-      throw postgresError(error, `${host}:${port ?? 5432}/${database}`);
+      throw this.lostConnection(error);
     }
+  }
+
+  lostConnection(cause: unknown): RejotError {
+    const { host, port, database } = this.destination.connection;
+    return postgresError(cause, `${host}:${port ?? 5432}/${database}`);
   }
 }

@@ -1,17 +1,22 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { RejotError } from "../../shared/errors/error.ts";
 import type { LetterCount, LetterFilter } from "../../sink-connector/dead-letter/postgres-letter-book.ts";
-import type {
-  DestinationLetters,
-  ReadableLetter,
-} from "../../sink-connector/postgres-destination-letters.ts";
+import type { ReadableLetter } from "../../sink-connector/postgres-destination-letters.ts";
 import type { CliContext } from "../context.ts";
-import { setsNothingAside, type Target, targetsOf } from "../dead-letters/destinations.ts";
+import {
+  NOTHING_SET_ASIDE,
+  nameOf,
+  setsNothingAside,
+  type Target,
+  targetsOf,
+} from "../dead-letters/destinations.ts";
 import { parseLetterId, parseSince } from "../dead-letters/letter-id.ts";
 import { letterJson, lettersTable, letterText } from "../dead-letters/letter-text.ts";
+import { CONSUMERS_OF_EVENT, withLetters } from "../dead-letters/opened.ts";
 import { withExamples } from "../help.ts";
 import { addJsonOption, type JsonFlag, printResult } from "../output.ts";
 import { plural } from "../report.ts";
+import { addDiscard, addReplay } from "./dead-letters-replay.ts";
 
 interface ListFlags extends JsonFlag {
   readonly schema?: string;
@@ -27,7 +32,7 @@ export function addDeadLetters(parent: Command, context: CliContext): void {
   const group = parent
     .command("dead-letters")
     .description("events that were set aside because a consumer schema could not apply them");
-  withExamples(group, "dead-letters list .", "dead-letters show . shop.product.v1/0/17");
+  withExamples(group, "dead-letters list .", "dead-letters replay . --all --dry-run");
 
   const list = addJsonOption(group.command("list"))
     .description("how many dead letters wait, and what they are")
@@ -50,6 +55,8 @@ export function addDeadLetters(parent: Command, context: CliContext): void {
     .option("--schema <consumer-schema>", "where the event was set aside for several")
     .action((manifest: string, id: string, flags: ListFlags) => showLetter(manifest, id, flags, context));
   withExamples(show, "dead-letters show . shop.product.v1/0/17");
+  addReplay(group, context);
+  addDiscard(group, context);
 }
 
 function wholeNumber(text: string): number {
@@ -57,24 +64,6 @@ function wholeNumber(text: string): number {
   if (!Number.isSafeInteger(value) || value < 1)
     throw new InvalidArgumentError("a whole number above 0 is expected");
   return value;
-}
-
-/** Opens the dead letters of each destination in turn. */
-async function forEachDestination(
-  targets: readonly Target[],
-  work: (letters: DestinationLetters, target: Target) => Promise<void>,
-): Promise<void> {
-  const { setLogLevel } = await import("../../shared/observability/logger.ts");
-  const { DestinationLetters } = await import("../../sink-connector/postgres-destination-letters.ts");
-  setLogLevel("silent");
-  for (const target of targets) {
-    const letters = await DestinationLetters.open(target.destination);
-    try {
-      await work(letters, target);
-    } finally {
-      await letters.close();
-    }
-  }
 }
 
 interface Listed {
@@ -86,14 +75,16 @@ interface Listed {
 async function listLetters(manifest: string, flags: ListFlags, context: CliContext): Promise<void> {
   const { schema, since, limit, all } = flags;
   const filter: LetterFilter = {
-    ...(all ? {} : { state: "waiting" }),
+    ...(all ? {} : { states: ["waiting"] }),
     ...(since === undefined ? {} : { setAsideSince: parseSince(since, new Date()) }),
   };
   const listed: Listed[] = [];
-  await forEachDestination(await targetsOf(manifest, schema, context), async (letters, target) => {
-    const { consumerNames } = target;
-    const counts = (await letters.counts()).filter((c) => consumerNames?.includes(c.consumerName) ?? true);
-    listed.push({ target, counts, letters: await letters.list({ ...filter, consumerNames }, limit) });
+  await withLetters(await targetsOf(manifest, schema, context), async (opened) => {
+    for (const { letters, target } of opened) {
+      const { consumerNames } = target;
+      const counts = (await letters.counts()).filter((c) => consumerNames?.includes(c.consumerName) ?? true);
+      listed.push({ target, counts, letters: await letters.list({ ...filter, consumerNames }, limit) });
+    }
   });
   printResult(context, flags, listed.map(listedJson), () =>
     listed.map((each) => listedText(each, limit)).join("\n\n"),
@@ -115,9 +106,8 @@ function listedJson({ target: { destination }, counts, letters }: Listed): objec
 }
 
 function listedText({ target, counts, letters }: Listed, limit: number): string {
-  const { manifestSlug, dataStoreSlug } = target.destination;
   const waiting = total(counts);
-  const name = `${manifestSlug} → ${dataStoreSlug}`;
+  const name = nameOf(target);
   const head = waiting === 0 ? `${name}: no dead letters wait` : `${name}: ${plural(waiting, "dead letter")}`;
   const lines = [head, ...counts.map((c) => `  ${c.waiting} of ${c.topic} for ${c.consumerName}`)];
   if (letters.length > 0) lines.push("", lettersTable(letters));
@@ -126,15 +116,9 @@ function listedText({ target, counts, letters }: Listed, limit: number): string 
   return lines.join("\n");
 }
 
-const NOTHING_SET_ASIDE =
-  'No consumer schema here has onError: "dlq": with "stop" an event that fails holds the destination up and waits in its topic.';
-
 function total(counts: readonly LetterCount[]): number {
   return counts.reduce((sum, { waiting }) => sum + waiting, 0);
 }
-
-/** More consumer schemas than anybody has on one topic. */
-const CONSUMERS_OF_EVENT = 1_000;
 
 async function showLetter(
   manifest: string,
@@ -144,12 +128,12 @@ async function showLetter(
 ): Promise<void> {
   const events = [parseLetterId(id)];
   const found: ReadableLetter[] = [];
-  await forEachDestination(
-    await targetsOf(manifest, flags.schema, context),
-    async (letters, { consumerNames }) => {
-      found.push(...(await letters.list({ events, consumerNames }, CONSUMERS_OF_EVENT)));
-    },
-  );
+  await withLetters(await targetsOf(manifest, flags.schema, context), async (opened) => {
+    for (const { letters, target } of opened)
+      found.push(
+        ...(await letters.list({ events, consumerNames: target.consumerNames }, CONSUMERS_OF_EVENT)),
+      );
+  });
   if (found.length === 0) throw new RejotError("DEAD_LETTER_NOT_FOUND", { detail: id });
   printResult(context, flags, found.map(letterJson), () => found.map(letterText).join("\n\n"));
 }

@@ -34,6 +34,15 @@ export async function targetsOf(
   throw new RejotError("USAGE", { detail: `there is no consumer schema "${schema}"; there are: ${known}` });
 }
 
+/** A destination as people know it. */
+export function nameOf({ destination: { manifestSlug, dataStoreSlug } }: Target): string {
+  return `${manifestSlug} → ${dataStoreSlug}`;
+}
+
+/** Why there is nothing to see where nobody sets events aside. */
+export const NOTHING_SET_ASIDE =
+  'No consumer schema here has onError: "dlq": with "stop" an event that fails waits in its topic, and is applied once its cause is put right.';
+
 /** Whether no consumer schema of the destination sets events aside. */
 export function setsNothingAside({ destination, consumerNames }: Target): boolean {
   return destination.consumers.every(

@@ -936,6 +936,27 @@ export const ERRORS = {
     retryable: false,
     exitCode: 2,
   },
+  DEAD_LETTER_FAILED: {
+    title: "A dead letter could not be applied this time either",
+    cause: "The consumer schema's statement, as it stands in the manifest now, fails for the event's values.",
+    hint: "Correct the statement, the data or the destination and replay it again; discard it if it is not wanted any more.",
+    retryable: false,
+    exitCode: 1,
+  },
+  DEAD_LETTER_GONE: {
+    title: "The dead letter's record is not in its topic any more",
+    cause: "Somebody deleted the topic of the dead letters, or records of it.",
+    hint: "Update the row at the source, which publishes a newer event, and discard the letter.",
+    retryable: false,
+    exitCode: 1,
+  },
+  DEAD_LETTER_WITHOUT_SCHEMA: {
+    title: "No consumer schema reads what the dead letter was set aside for",
+    cause: "The consumer schema was renamed or removed, or reads another version of the public schema now.",
+    hint: "Discard the letter, or replay it with a manifest that has the consumer schema.",
+    retryable: false,
+    exitCode: 1,
+  },
   SINK_TOPIC_RECREATED: {
     title: "A topic ends before the place the destination has reached",
     cause: "The topic was deleted and created anew, or the destination belongs to another Kafka cluster.",

@@ -174,7 +174,7 @@ export class Applier implements EventApplier {
  * A missing table, column, function or right fails every event alike: with "dlq" the whole topic would end up in the
  * dead letters.
  */
-function isStatementsFault(cause: unknown): boolean {
+export function isStatementsFault(cause: unknown): boolean {
   return sqlState(cause)?.startsWith("42") ?? false;
 }
 

@@ -1,19 +1,7 @@
-import { createHash } from "node:crypto";
 import type pg from "pg";
+import { keyDigest } from "../../shared/kafka/key-digest.ts";
 import { integerArrayLiteral, textArrayLiteral } from "../../shared/postgres/text-array.ts";
 import type { PartitionBounds, SinkEvent } from "../ports.ts";
-
-/** What stands before the Avro bytes of a key: a zero byte and the schema's id, which newer events may have anew. */
-const FRAME_BYTES = 5;
-
-/** Tells keys apart: the same for all events of a key, whichever version of the key's schema wrote them. */
-export function keyDigest(key: Buffer | null): string {
-  if (key === null) return "";
-  const framed = key.length >= FRAME_BYTES && key[0] === 0;
-  return createHash("sha256")
-    .update(framed ? key.subarray(FRAME_BYTES) : key)
-    .digest("base64");
-}
 
 /** Notes events that were set aside; part of the transaction in which the progress passes them. */
 export async function noteSetAside(

@@ -27,7 +27,7 @@ export interface EventPlace extends TopicPartition {
 /** Which letters are meant. */
 export interface LetterFilter {
   /** Default: all states. */
-  readonly state?: LetterState;
+  readonly states?: readonly LetterState[] | undefined;
   /** `manifest/consumer-schema`; default: all, also those that no manifest has any more. */
   readonly consumerNames?: readonly string[] | undefined;
   readonly setAsideSince?: Date | undefined;
@@ -69,11 +69,130 @@ export async function selectLetters(
   filter: LetterFilter,
   { after, limit }: { readonly after?: NotedLetter | undefined; readonly limit: number },
 ): Promise<NotedLetter[]> {
-  const values: (string | number | null)[] = [group];
+  const values: (string | number)[] = [group];
+  const value = (given: string | number): string => `$${values.push(given)}`;
+  const conditions = [conditionsOf(filter, values)];
+  if (after !== undefined) {
+    const place = [after.topic, after.partition, after.offset, after.consumerName].map(value);
+    conditions.push(
+      `(${ORDER}) > (${place[0]}::text, ${place[1]}::int, ${place[2]}::bigint, ${place[3]}::text)`,
+    );
+  }
+  const { rows } = await client.query<Record<string, string | null>>(
+    `SELECT ${COLUMNS} FROM rejot.dead_letters WHERE ${conditions.join(" AND ")} ORDER BY ${ORDER}
+     LIMIT ${value(limit)}`,
+    values,
+  );
+  return rows.map(noted);
+}
+
+/** Which events were set aside and not replayed, and by whom. */
+export async function selectUnapplied(
+  client: pg.ClientBase,
+  group: string,
+  { topic, partition }: TopicPartition,
+  offsets: readonly number[],
+): Promise<Map<number, Set<string>>> {
+  const { rows } = await client.query<Record<string, string>>(
+    `SELECT event_offset, consumer_schema FROM rejot.dead_letters
+     WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND event_offset = ANY ($4::bigint[])
+       AND state <> 'replayed'`,
+    [group, topic, partition, integerArrayLiteral(offsets)],
+  );
+  const unapplied = new Map<number, Set<string>>();
+  for (const { event_offset, consumer_schema = "" } of rows) {
+    const offset = Number(event_offset);
+    unapplied.set(offset, (unapplied.get(offset) ?? new Set()).add(consumer_schema));
+  }
+  return unapplied;
+}
+
+/** A letter and its partition at one moment. */
+export interface LetterNow {
+  readonly state: LetterState;
+  /** Where the destination's progress is: the events before it are applied or set aside. */
+  readonly nextOffset: number;
+  /** The last letter before this one of the same key and consumer schema that waits. */
+  readonly earlierWaiting: number | undefined;
+}
+
+/**
+ * Looks at a letter. With `lock`, which needs a transaction, no sink can apply anything of the partition, and nobody
+ * settle the letter, until the transaction ends. Undefined when the letter, or all progress, was forgotten meanwhile.
+ */
+export async function lookAt(
+  client: pg.ClientBase,
+  group: string,
+  letter: NotedLetter,
+  lock: boolean,
+): Promise<LetterNow | undefined> {
+  const forUpdate = lock ? "FOR UPDATE" : "";
+  const progress = await client.query<{ next_offset: string }>(
+    `SELECT next_offset FROM rejot.progress
+     WHERE consumer_group = $1 AND topic = $2 AND partition = $3 ${forUpdate}`,
+    [group, letter.topic, letter.partition],
+  );
+  // A statement of its own: its snapshot has what others committed while the lock was waited for.
+  const { rows } = await client.query<{ state: LetterState; earlier: string | null }>(
+    `SELECT d.state, (SELECT max(e.event_offset) FROM rejot.dead_letters e
+       WHERE e.consumer_group = $1 AND e.topic = $2 AND e.partition = $3 AND e.key_digest = $6 AND $6 <> ''
+         AND e.state = 'waiting' AND e.consumer_schema = $5 AND e.event_offset < $4) AS earlier
+     FROM rejot.dead_letters d WHERE ${THE_LETTER} ${forUpdate === "" ? "" : "FOR UPDATE OF d"}`,
+    [...identity(group, letter), letter.keyDigest],
+  );
+  const [nextOffset, found] = [progress.rows[0]?.next_offset, rows[0]];
+  if (nextOffset === undefined || found === undefined) return undefined;
+  return {
+    state: found.state,
+    nextOffset: Number(nextOffset),
+    earlierWaiting: found.earlier === null ? undefined : Number(found.earlier),
+  };
+}
+
+/** Says what became of a letter. */
+export async function settle(
+  client: pg.ClientBase,
+  group: string,
+  letter: NotedLetter,
+  state: LetterState,
+): Promise<void> {
+  await client.query(
+    `UPDATE rejot.dead_letters SET state = $6, settled_at = now(), error_code = NULL, error = NULL
+     WHERE ${THE_LETTER}`,
+    [...identity(group, letter), state],
+  );
+}
+
+/** Keeps the reason for which a letter could not be replayed. */
+export async function noteFailure(
+  client: pg.ClientBase,
+  group: string,
+  letter: NotedLetter,
+  { code, message }: { readonly code: string; readonly message: string },
+): Promise<void> {
+  await client.query(
+    `UPDATE rejot.dead_letters SET error_code = $6, error = $7 WHERE ${THE_LETTER} AND state = 'waiting'`,
+    [...identity(group, letter), code, message],
+  );
+}
+
+/** Settles letters that are not wanted; gives how many waited. */
+export async function discard(client: pg.ClientBase, group: string, filter: LetterFilter): Promise<number> {
+  const values: (string | number)[] = [group];
+  const conditions = conditionsOf({ ...filter, states: ["waiting"] }, values);
+  const { rowCount } = await client.query(
+    `UPDATE rejot.dead_letters SET state = 'discarded', settled_at = now() WHERE ${conditions}`,
+    values,
+  );
+  return rowCount ?? 0;
+}
+
+/** Pushes what the condition compares with; the first value is the group. */
+function conditionsOf(filter: LetterFilter, values: (string | number)[]): string {
   const value = (given: string | number): string => `$${values.push(given)}`;
   const conditions = ["consumer_group = $1"];
-  const { state, consumerNames, setAsideSince, events } = filter;
-  if (state !== undefined) conditions.push(`state = ${value(state)}`);
+  const { states, consumerNames, setAsideSince, events } = filter;
+  if (states !== undefined) conditions.push(`state = ANY (${value(textArrayLiteral(states))}::text[])`);
   if (consumerNames !== undefined)
     conditions.push(`consumer_schema = ANY (${value(textArrayLiteral(consumerNames))}::text[])`);
   if (setAsideSince !== undefined)
@@ -87,18 +206,14 @@ export async function selectLetters(
          (SELECT * FROM unnest(${topics}::text[], ${partitions}::int[], ${offsets}::bigint[]))`,
     );
   }
-  if (after !== undefined) {
-    const place = [after.topic, after.partition, after.offset, after.consumerName].map(value);
-    conditions.push(
-      `(${ORDER}) > (${place[0]}::text, ${place[1]}::int, ${place[2]}::bigint, ${place[3]}::text)`,
-    );
-  }
-  const { rows } = await client.query<Record<string, string | null>>(
-    `SELECT ${COLUMNS} FROM rejot.dead_letters WHERE ${conditions.join(" AND ")} ORDER BY ${ORDER}
-     LIMIT ${value(limit)}`,
-    values,
-  );
-  return rows.map(noted);
+  return conditions.join(" AND ");
+}
+
+const THE_LETTER = `consumer_group = $1 AND topic = $2 AND partition = $3 AND event_offset = $4
+  AND consumer_schema = $5`;
+
+function identity(group: string, { topic, partition, offset, consumerName }: NotedLetter) {
+  return [group, topic, partition, offset, consumerName];
 }
 
 function noted(row: Record<string, string | null>): NotedLetter {
