@@ -113,7 +113,8 @@ class Sink implements SinkConnector {
     const log = logger.child({ manifest: destination.manifestSlug, dataStore: destination.dataStoreSlug });
     const config = this.#config;
     const supervisor = new Supervisor(
-      ({ drain }) => new Session({ destination, plan, config, state, registry, logger: log, drain }).run(),
+      ({ drain, worked }) =>
+        new Session({ destination, plan, config, state, registry, logger: log, drain, worked }).run(),
       {
         onRetry: (error, delayMs) => {
           state.retrying(error);

@@ -30,6 +30,8 @@ export interface SessionOptions {
   readonly logger: Logger;
   /** Aborted when the session should finish the batch it has begun and resolve. */
   readonly drain: AbortSignal;
+  /** Told when destination and group have taken this process. */
+  readonly worked: () => void;
 }
 
 /** One attempt at serving a destination: connects everything and works until drained or until something breaks. */
@@ -116,7 +118,10 @@ export class Session {
         holds: this.#holds,
         observer: {
           applied: (runs, moves, seconds) => state.applied(runs, moves, seconds),
-          placed: (places) => state.placed(places),
+          placed: (places) => {
+            this.#options.worked();
+            state.placed(places);
+          },
           held: (error, isNew) => this.#tellHeld(error, isNew),
           displaced: (moves) =>
             this.#options.logger.warn(
@@ -183,6 +188,7 @@ export class Session {
       fetchMaxBytes: config.fetchMaxBytes,
       logger,
       onIdle: () => {
+        this.#options.worked();
         this.#holds.clear();
         state.recovered();
       },

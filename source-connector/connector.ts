@@ -78,7 +78,13 @@ function createUnit(source: ResolvedSource, config: SourceConfig, metrics: Metri
   const first = Promise.withResolvers<void>();
   const settled = () => first.resolve();
   const supervisor = new Supervisor(
-    (control) => new Session({ source, config, state, instance, log, control, settled }).run(),
+    (control) => {
+      const working = () => {
+        control.worked();
+        settled();
+      };
+      return new Session({ source, config, state, instance, log, control, settled: working }).run();
+    },
     {
       onRetry: (error, delayMs) => {
         state.failed(error);

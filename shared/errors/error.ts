@@ -1,4 +1,4 @@
-import { ERRORS, type ErrorCode } from "./table.ts";
+import { ERRORS, type ErrorCode, type ErrorEntry } from "./table.ts";
 
 /** A place in a team's SQL as it was written. Line and column count from one, in characters. */
 export interface SqlPlace {
@@ -54,6 +54,13 @@ export class RejotError extends Error {
 /** Whether trying the same thing again may help; errors that are not ours are not retryable. */
 export function isRetryable(error: unknown): boolean {
   return error instanceof RejotError && error.retryable;
+}
+
+/** Whether what has worked before may work again unchanged: credentials and rights that were changed come back. */
+export function isRetryableOnceWorked(error: unknown): error is RejotError {
+  if (!(error instanceof RejotError)) return false;
+  const entry: ErrorEntry = ERRORS[error.code];
+  return error.retryable || entry.retriedOnceWorked === true;
 }
 
 /** The lines a person sees for an error: code and message, cause, hint. Never a stack trace. */

@@ -1,5 +1,10 @@
 import { ERRORS, type ErrorEntry } from "./table.ts";
 
+function triedAgain({ retryable, retriedOnceWorked }: ErrorEntry): string {
+  if (retriedOnceWorked === true) return "if it has worked before in this process";
+  return retryable ? "yes" : "no";
+}
+
 /** docs/errors.md: the error table as a page. */
 export function errorsPage(): string {
   const sections = Object.entries<ErrorEntry>(ERRORS)
@@ -11,7 +16,7 @@ ${entry.title}.
 
 - **Cause:** ${entry.cause}
 - **What to do:** ${entry.hint}
-- **Tried again by itself:** ${entry.retryable ? "yes" : "no"}. **Exit code:** ${entry.exitCode}
+- **Tried again by itself:** ${triedAgain(entry)}. **Exit code:** ${entry.exitCode}
 `,
     );
   return `# Errors

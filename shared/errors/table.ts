@@ -8,6 +8,8 @@ export interface ErrorEntry {
   readonly hint: string;
   /** Whether the connectors try again by themselves. */
   readonly retryable: boolean;
+  /** A refusal that may be taken back: what has worked before tries again, what has not ends. */
+  readonly retriedOnceWorked?: true;
   /** Exit code of a command that ends with it: 1 check failed or cannot run, 2 used wrongly, 3 server not reached. */
   readonly exitCode: 1 | 2 | 3;
 }
@@ -89,6 +91,7 @@ export const ERRORS = {
     cause: "A wrong user or password, an unknown database, or a missing right.",
     hint: "Check user, password and database of the connection with psql.",
     retryable: false,
+    retriedOnceWorked: true,
     exitCode: 1,
   },
   SQL_DOES_NOT_PARSE: {
@@ -586,6 +589,7 @@ export const ERRORS = {
     cause: "Wrong credentials, or the principal lacks a right on a topic, group or transactional id.",
     hint: "Check sasl in the connection and the ACLs; docs/operations.md lists the rights that are needed.",
     retryable: false,
+    retriedOnceWorked: true,
     exitCode: 1,
   },
   KAFKA_TRANSACTION_EXPIRED: {
@@ -723,6 +727,7 @@ export const ERRORS = {
     cause: "Wrong credentials, a missing right, or an address that is not a registry's.",
     hint: "Check schemaRegistry.url and schemaRegistry.auth of the connection.",
     retryable: false,
+    retriedOnceWorked: true,
     exitCode: 1,
   },
   SCHEMA_INCOMPATIBLE: {

@@ -110,7 +110,8 @@ const DENIED = /AUTHORIZATION_FAILED|SASL|UNSUPPORTED_SASL|ILLEGAL_SASL/;
 
 /** Gives an error of kafkajs its code: KAFKA_FENCED, KAFKA_DENIED, KAFKA_REFUSED (final) or KAFKA_UNREACHABLE. */
 export function kafkaError(cause: unknown, doing: string): RejotError {
-  if (cause instanceof RejotError) return cause;
+  // kafkajs wraps what is thrown by those whom it calls.
+  for (let e = cause; e instanceof Error; e = e.cause) if (e instanceof RejotError) return e;
   const type = protocolType(cause);
   const detail = `${doing}: ${cause instanceof Error ? cause.message : String(cause)}`;
   if (type !== undefined && FENCED.has(type)) return new RejotError("KAFKA_FENCED", { detail, cause });

@@ -52,6 +52,31 @@ describe("Supervisor", () => {
     expect(told.at(-1)).toEqual(["failed", new RejotError("SLOT_LOST")]);
   });
 
+  test("a refusal ends what has never worked, and is waited out by what has", async () => {
+    const refused = new RejotError("POSTGRES_REFUSED", { detail: "password authentication failed" });
+    const never = supervise(async () => {
+      throw refused;
+    });
+    await expect(never.supervisor.run()).rejects.toBe(refused);
+    expect(never.attempts()).toBe(1);
+
+    const third = Promise.withResolvers<void>();
+    const once = supervise(async (control, attempt) => {
+      if (attempt === 2) throw refused;
+      control.worked();
+      if (attempt === 1) throw lost();
+      third.resolve();
+      await drained(control);
+    });
+    void once.supervisor.run();
+    await third.promise;
+    expect(once.told).toEqual([
+      ["retry", lost()],
+      ["retry", refused],
+    ]);
+    await once.supervisor.stop();
+  });
+
   test("an error that is not ours is a defect and not tried again", async () => {
     const { supervisor, attempts } = supervise(async () => {
       throw new TypeError("x is not a function");

@@ -1,4 +1,4 @@
-import { isRetryable } from "../errors/error.ts";
+import { isRetryable, isRetryableOnceWorked } from "../errors/error.ts";
 import { backoffDelayMs, delay } from "./backoff.ts";
 
 /** How a session is told to end. */
@@ -7,6 +7,11 @@ export interface SessionControl {
   readonly drain: AbortSignal;
   /** Aborted when the session must end at once. */
   readonly abort: AbortSignal;
+  /**
+   * Says that all servers have taken what they were given. From then on refusals are waited out too: credentials that are
+   * changed under a running connector come back, or new ones are on their way.
+   */
+  readonly worked: () => void;
 }
 
 /** What is told about failures. */
@@ -30,6 +35,7 @@ export class Supervisor {
   readonly #drain = new AbortController();
   readonly #abort = new AbortController();
   #done: Promise<void> | undefined;
+  #hasWorked = false;
 
   constructor(session: (control: SessionControl) => Promise<void>, listener: SupervisorListener) {
     this.#session = session;
@@ -63,13 +69,20 @@ export class Supervisor {
     for (let attempt = 1; !this.#drain.signal.aborted; attempt++) {
       const startedAtMs = performance.now();
       try {
-        await this.#session({ drain: this.#drain.signal, abort: this.#abort.signal });
+        await this.#session({
+          drain: this.#drain.signal,
+          abort: this.#abort.signal,
+          worked: () => {
+            this.#hasWorked = true;
+          },
+        });
         return;
       } catch (error) {
         const stopping = this.#drain.signal.aborted;
+        const mendable = this.#hasWorked ? isRetryableOnceWorked(error) : isRetryable(error);
         // Trouble while stopping is no failure: the next start goes on from what is durable.
-        if (stopping && (isRetryable(error) || isAbort(error))) return;
-        if (!isRetryable(error)) {
+        if (stopping && (mendable || isAbort(error))) return;
+        if (!mendable) {
           this.#listener.onFailed(error);
           throw error;
         }

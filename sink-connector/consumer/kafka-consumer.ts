@@ -1,5 +1,5 @@
 import type { Admin, Batch, Consumer, EachBatchPayload, Kafka, KafkaMessage } from "kafkajs";
-import { RejotError } from "../../shared/errors/error.ts";
+import { isRetryableOnceWorked, RejotError } from "../../shared/errors/error.ts";
 import { kafkaError } from "../../shared/kafka/kafka-client.ts";
 import { CHANGE_HEADER } from "../../shared/kafka/position.ts";
 import { delay } from "../../shared/lifecycle/backoff.ts";
@@ -154,7 +154,7 @@ export class KafkaConsumer {
     const decoding = this.#options.decode({ topic, partition }, ticket.records);
     const events = await this.#whileBeating(decoding, heartbeat).catch((error: unknown) => {
       if (this.#closing.signal.aborted) return;
-      if (!(error instanceof RejotError && error.retryable)) throw error;
+      if (!isRetryableOnceWorked(error)) throw error;
       // Waiting here would hold up the topics whose schemas are known.
       const offset = ticket.records[0]?.offset;
       feed.hold(topic, this.#options.onUndecodable({ topic, partition, offset }, error));

@@ -1,6 +1,6 @@
 import type { Manifest } from "../../../shared/manifest/schema.ts";
 import { randomName } from "../../support/names.ts";
-import type { Fault, FaultContext } from "../harness/fault.ts";
+import { type Fault, type FaultContext, until } from "../harness/fault.ts";
 import { ownPostgres } from "../harness/own-postgres.ts";
 import type { PipelineOptions } from "../harness/pipeline.ts";
 import { NOBODY } from "../harness/tables.ts";
@@ -111,12 +111,14 @@ const atRole = (
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1 AND datname = current_database()",
       [role],
     );
-    const untilMs = Date.now() + random.int(2_000, 6_000);
-    while (Date.now() < untilMs) {
-      await pipeline.keepAlive();
-      await last(300);
-    }
+    const connector = pipeline[end];
+    const isNamed = async () =>
+      (await connector?.status())?.units[0]?.lastError?.code.startsWith("POSTGRES_") === true;
+    await until(isNamed, 20_000, `the ${end} to name the server`);
+    await last(random.int(500, 6_000));
     await database.query(repair);
+    const isWell = async () => (await connector?.status())?.units[0]?.role === "active";
+    await until(isWell, 30_000, `the ${end} to go on by itself`);
   },
 });
 

@@ -1,3 +1,4 @@
+import type { Manifest } from "../../../shared/manifest/schema.ts";
 import { type Fault, until } from "../harness/fault.ts";
 import type { RegistryMood } from "../harness/registry-front.ts";
 
@@ -60,5 +61,43 @@ const flicker: Fault = {
   },
 };
 
+/** A new minor version of the public schema: its events have a schema that the running sink has never met. */
+function addField(manifest: Manifest): void {
+  const [item] = manifest.publicSchemas ?? [];
+  if (item === undefined) throw new Error("no public schema");
+  Object.assign(item.outputSchema.properties ?? {}, { note: { type: ["string", "null"] } });
+  item.version = { major: 1, minor: 1 };
+  for (const transformation of item.config.transformations)
+    transformation.sql = transformation.sql.replace("body FROM", "body, NULL::text AS note FROM");
+}
+
+const midStream = ({ id, title, mood }: (typeof MOODS)[number]): Fault => ({
+  id: `registry-mid-stream-${id}`,
+  group: GROUP,
+  title: `the registry ${title} when a running sink meets a schema for the first time; the sink goes on by itself`,
+  async run({ pipeline, last, random }) {
+    const { sinkRegistry } = pipeline.links;
+    const { sink } = pipeline;
+    sinkRegistry.mood = mood;
+    await pipeline.change("source", addField);
+    await pipeline.source?.kill();
+    await pipeline.start("source");
+    await until(() => sinkRegistry.faulted > 0, 30_000, "the sink to ask");
+    if (mood !== "hang") {
+      const isNamed = async () =>
+        (await sink?.status())?.units[0]?.lastError?.code.startsWith("REGISTRY_") === true;
+      await until(isNamed, 20_000, "the sink to name the registry");
+    }
+    await last(random.int(500, 4_000));
+    sinkRegistry.mood = "pass";
+    await last(3_000);
+    if (sink?.running !== true) throw new Error(`the sink has ended:\n${sink?.logTail()}`);
+  },
+});
+
 /** Trouble with the schema registry. */
-export const REGISTRY: readonly Fault[] = [...MOODS.map(atStart), flicker];
+export const REGISTRY: readonly Fault[] = [
+  ...MOODS.map(atStart),
+  ...MOODS.filter(({ id }) => id !== "503").map(midStream),
+  flicker,
+];

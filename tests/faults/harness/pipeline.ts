@@ -1,3 +1,4 @@
+import { readFile, writeFile } from "node:fs/promises";
 import type { KafkaServer } from "../../../compose/dev-stack/kafka-server.ts";
 import type { PostgresServer } from "../../../compose/dev-stack/postgres-server.ts";
 import type { Manifest } from "../../../shared/manifest/schema.ts";
@@ -157,6 +158,14 @@ export class Pipeline implements AsyncDisposable {
     );
     this[kind] = started;
     return started;
+  }
+
+  /** Changes a connector's manifest; its next start reads it. */
+  async change(kind: "source" | "sink", edit: (manifest: Manifest) => void): Promise<void> {
+    const path = this.#manifests[kind];
+    const manifest = JSON.parse(await readFile(path, "utf8")) as Manifest;
+    edit(manifest);
+    await writeFile(path, JSON.stringify(manifest));
   }
 
   /** Starts both and waits until both are ready. */
