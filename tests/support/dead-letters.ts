@@ -1,4 +1,5 @@
 import { runCli } from "../../cli/program.ts";
+import type { Manifest } from "../../shared/manifest/schema.ts";
 import type { CliResult } from "./run-cli.ts";
 import type { RunningSink } from "./running-sink.ts";
 import { type FixtureConsumer, type FixtureEvent, type SinkFixture, sinkFixture } from "./sink-fixture.ts";
@@ -20,8 +21,10 @@ export function itemFixture(
   consumers: readonly FixtureConsumer[] = [UPSERT],
   sql = ITEMS_SQL,
   partitions = 1,
+  adapt: (manifest: Manifest) => void = () => {},
 ): Promise<SinkFixture> {
   return sinkFixture({
+    adapt,
     sql,
     consumers,
     schemas: [

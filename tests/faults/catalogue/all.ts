@@ -5,6 +5,7 @@ import { DESTINATION } from "./destination.ts";
 import { DISK } from "./disk.ts";
 import { KAFKA } from "./kafka.ts";
 import { NETWORK } from "./network.ts";
+import { POISON } from "./poison.ts";
 import { POSTGRES } from "./postgres.ts";
 import { PROCESSES } from "./processes.ts";
 import { REGISTRY } from "./registry.ts";
@@ -21,6 +22,7 @@ export function allFaults(hugeRows = 0): readonly Fault[] {
     ...KAFKA,
     ...transactions(hugeRows),
     ...DESTINATION,
+    ...POISON,
     ...BROKERS,
     ...CLOCKS,
     ...DISK,

@@ -137,6 +137,11 @@ export class Pipeline implements AsyncDisposable {
     return `${this.slug}.${schema}.v1`;
   }
 
+  /** Where the sink's manifest is, for commands. */
+  get sinkManifest(): string {
+    return this.#manifests.sink;
+  }
+
   get progressTopic(): string {
     return `${this.slug}.source.progress`;
   }

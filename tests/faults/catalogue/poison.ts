@@ -1,0 +1,76 @@
+import { runToEnd } from "../../support/connector.ts";
+import { type Fault, type FaultContext, until } from "../harness/fault.ts";
+import { type Complaints, checkTopics, compareDatabases } from "../harness/oracle.ts";
+import type { Pipeline } from "../harness/pipeline.ts";
+
+const RECOVERY_MS = 90_000;
+
+/** Values that the destination refuses for a while: some of the events of every key. */
+const CONSTRAINTS = {
+  items: "ALTER TABLE items ADD CONSTRAINT poison CHECK (n % 5 <> 2) NOT VALID",
+  tally: "ALTER TABLE tally ADD CONSTRAINT poison CHECK (events % 7 <> 3) NOT VALID",
+};
+
+/** What adds wants every event; the copies only what no newer event has replaced. */
+const REPLAYS = [
+  ["--schema", "tally-items", "--even-if-superseded"],
+  ["--schema", "copy-items"],
+];
+
+function replay(pipeline: Pipeline, flags: readonly string[], timeoutMs?: number) {
+  const args = ["dead-letters", "replay", pipeline.sinkManifest, "--all", ...flags];
+  return runToEnd("cli/main.ts", args, timeoutMs === undefined ? {} : { timeoutMs });
+}
+
+async function waitingOf({ destination }: Pipeline): Promise<number> {
+  const [row] = await destination.query(
+    "SELECT count(*) AS n FROM rejot.dead_letters WHERE state = 'waiting'",
+  );
+  return Number(row?.n);
+}
+
+/** The last letters are applied once all events have been passed; then the destination has everything, once. */
+async function judge({ pipeline }: FaultContext): Promise<Complaints> {
+  const deadline = Date.now() + RECOVERY_MS;
+  for (;;) {
+    await pipeline.keepAlive();
+    for (const flags of REPLAYS) {
+      const { exitCode, stdout, stderr } = await replay(pipeline, flags);
+      if (exitCode !== 0) return [`replay ended with ${exitCode}: ${stdout}${stderr}`];
+    }
+    const waiting = await waitingOf(pipeline);
+    const complaints = waiting > 0 ? [`${waiting} letters wait`] : await compareDatabases(pipeline);
+    // Versions of a key may grow in another order where letters are applied behind newer events.
+    if (complaints.length === 0) return checkTopics(pipeline);
+    if (Date.now() > deadline) return complaints;
+  }
+}
+
+const replayed: Fault = {
+  id: "poison-dlq-replay",
+  group: "10. Poison",
+  title:
+    "constraints refuse events under `dlq`; once they are gone the letters are replayed under load, by two at once, and killed",
+  options: () => ({ onError: "dlq" }),
+  judge,
+  async run({ pipeline, random, last }) {
+    for (const sql of Object.values(CONSTRAINTS)) await pipeline.destination.query(sql);
+    const enough = random.int(20, 200);
+    await until(async () => (await waitingOf(pipeline)) > enough, 60_000, "dead letters");
+    if (random.chance(0.5)) await pipeline.sink?.kill();
+    await pipeline.keepAlive();
+    for (const table of Object.keys(CONSTRAINTS))
+      await pipeline.destination.query(`ALTER TABLE ${table} DROP CONSTRAINT poison`);
+    for (let round = 0; round < 3; round++) {
+      await Promise.all(
+        [...REPLAYS, ...REPLAYS].map(async (flags) => {
+          await last(random.int(0, 500));
+          return replay(pipeline, flags, random.int(1_000, 6_000));
+        }),
+      );
+    }
+  },
+};
+
+/** Events that cannot be applied. */
+export const POISON: readonly Fault[] = [replayed];
