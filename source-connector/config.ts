@@ -88,6 +88,12 @@ export const sourceSettings = {
     default: 1_000,
     description: "Milliseconds between two looks for commands about backfills in the progress topic.",
   },
+  onSlotLost: {
+    schema: z.enum(["stop", "rebuild"]),
+    default: "stop",
+    description:
+      "What happens when changes are missing, because the slot is gone, invalidated or was moved, or the database was replaced: stop, or rebuild, which goes on with a new slot, publishes all rows again, and a tombstone for every key that is gone. A data store's onSlotLost comes before it.",
+  } as Setting<"stop" | "rebuild">,
   onTruncate: {
     schema: z.enum(["stop", "ignore", "tombstone"]),
     default: "stop",

@@ -8,6 +8,7 @@ import { createLogger } from "../shared/observability/logger.ts";
 import { createMetrics, type Metrics } from "../shared/observability/metrics.ts";
 import type { SourceConfig } from "./config.ts";
 import { Session } from "./session.ts";
+import type { SessionMemory } from "./session-context.ts";
 import { UnitState } from "./unit-state.ts";
 
 const logger = createLogger("source");
@@ -77,13 +78,23 @@ function createUnit(source: ResolvedSource, config: SourceConfig, metrics: Metri
   const log = logger.child({ manifest: source.manifestSlug, dataStore: source.dataStoreSlug });
   const first = Promise.withResolvers<void>();
   const settled = () => first.resolve();
+  const memory: SessionMemory = { foreign: undefined };
   const supervisor = new Supervisor(
     (control) => {
       const working = () => {
         control.worked();
         settled();
       };
-      return new Session({ source, config, state, instance, log, control, settled: working }).run();
+      return new Session({
+        source,
+        config,
+        state,
+        instance,
+        log,
+        control,
+        memory,
+        settled: working,
+      }).run();
     },
     {
       onRetry: (error, delayMs) => {

@@ -17,7 +17,7 @@ import type {
 export interface Stages {
   readonly source: BatchSource;
   readonly transformer: Transformer;
-  readonly encoder: Encoder;
+  readonly encoder: Pick<Encoder, "encode">;
   readonly truncation: Truncation;
   readonly interleaver: Interleaver;
   readonly publisher: Publisher;

@@ -1,3 +1,5 @@
+import type { PartitionBounds } from "../shared/kafka/kafka-reader.ts";
+import type { KeyRecord } from "../shared/kafka/kafka-topic-keys.ts";
 import type { ChangeOp, Position } from "../shared/kafka/position.ts";
 import type { Lsn } from "../shared/postgres/lsn.ts";
 
@@ -160,6 +162,8 @@ export interface EncodedEvent {
 /** Turns text into Avro. Throws VALUE_NOT_REPRESENTABLE when a value does not fit its declared type. */
 export interface Encoder {
   encode(events: readonly TextEvent[]): Promise<EncodedEvent[]>;
+  /** What every key of a public schema begins with: the key schema's id in the registry. */
+  keyPrefix(schema: number): Buffer;
 }
 
 /** How far the publisher is once a batch is durable. */
@@ -199,6 +203,14 @@ export interface Interleaver {
     batch: Batch,
     events: readonly EncodedEvent[],
   ): { readonly events: readonly EncodedEvent[]; readonly notes: readonly ProgressNote[] };
+}
+
+/** Reads the keys of topics, of committed records only. Both throw KAFKA_*, the signal's reason. */
+export interface TopicKeys {
+  /** Where the partitions begin and end now; resolves when everything up to there is committed or aborted. */
+  bounds(topic: string, signal: AbortSignal): Promise<readonly PartitionBounds[]>;
+  /** Page by page, from an offset up to the end of the bounds. */
+  read(bounds: PartitionBounds, from: bigint, signal: AbortSignal): AsyncIterable<readonly KeyRecord[]>;
 }
 
 /** How the rows of a table are read that make a public schema's objects. */

@@ -7,9 +7,9 @@ import type { Lsn } from "../shared/postgres/lsn.ts";
 import { ChunkWindows } from "./backfill/chunk-windows.ts";
 import { BackfillRunner } from "./backfill/runner.ts";
 import type { SourceConfig } from "./config.ts";
-import { BACKFILL_PREFIX, type ChunkReader, type Encoder } from "./ports.ts";
+import { BACKFILL_PREFIX, type ChunkReader, type Encoder, type TopicKeys } from "./ports.ts";
 import type { ProgressWatcher } from "./progress/kafka-progress.ts";
-import type { BackfilledSchema } from "./transformer/chunk-tables.ts";
+import type { BegunRebuild } from "./session-rebuild.ts";
 import type { UnitState } from "./unit-state.ts";
 
 /** What a session's backfills work with. */
@@ -24,14 +24,10 @@ export interface SessionBackfillOptions {
   /** May write to the WAL. */
   readonly client: PostgresClient;
   readonly watcher: ProgressWatcher;
+  readonly keys: TopicKeys;
+  /** A rebuild that this session has begun: the progress topic's end may not show it yet. */
+  readonly begun: BegunRebuild | undefined;
   readonly onFailure: (error: unknown) => void;
-}
-
-/** The public schemas of a source as the backfill reads them. */
-export function backfilledSchemas(source: ResolvedSource): BackfilledSchema[] {
-  return source.publicSchemas.map(({ schema, keyFields }) => {
-    return { schema, keyFields, tables: backfillSetting(schema, source.config).tables };
-  });
 }
 
 /** The backfills of one session: begun when it is active, gone with it. */
@@ -44,6 +40,7 @@ export class SessionBackfill {
 
   constructor(options: SessionBackfillOptions) {
     const { source, config, state, log, reader, encoder, unproven, client, watcher, onFailure } = options;
+    const { keys, begun } = options;
     this.#options = options;
     this.#runner = new BackfillRunner({
       topics: source.publicSchemas.map(({ schema, topic }, i) => {
@@ -54,8 +51,9 @@ export class SessionBackfill {
           mode: backfillSetting(schema, source.config).mode,
         };
       }),
-      records: watcher.backfills,
+      records: new Map([...watcher.backfills, ...(begun?.backfills ?? [])]),
       reader,
+      keys,
       encoder,
       windows: this.windows,
       unproven,
@@ -77,7 +75,8 @@ export class SessionBackfill {
   }
 
   start(): void {
-    const { watcher, config } = this.#options;
+    const { watcher, config, state, begun } = this.#options;
+    state.rebuilding(begun?.rebuild ?? watcher.rebuild);
     this.#runner.start();
     this.#pass();
     let looking = false;

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { RejotError } from "../shared/errors/error.ts";
 import { createKafka, type Kafka } from "../shared/kafka/kafka-client.ts";
 import { progressTopic } from "../shared/kafka/naming.ts";
 import type { SessionControl } from "../shared/lifecycle/supervisor.ts";
@@ -9,6 +10,12 @@ import { TransactionAssembler } from "./transaction-assembler/assembler.ts";
 import { BatchBuffer } from "./transaction-assembler/batch-buffer.ts";
 import type { UnitState } from "./unit-state.ts";
 
+/** What sessions of a data store tell those that follow. */
+export interface SessionMemory {
+  /** The commit LSN of the progress that is not in the server's history, and what showed it. */
+  foreign: { readonly commitLsn: string; readonly error: RejotError } | undefined;
+}
+
 /** What a session is made from. */
 export interface SessionOptions {
   readonly source: ResolvedSource;
@@ -18,6 +25,7 @@ export interface SessionOptions {
   readonly instance: string;
   readonly log: Logger;
   readonly control: SessionControl;
+  readonly memory: SessionMemory;
   readonly settled: () => void;
 }
 

@@ -2,6 +2,7 @@ import { RejotError } from "../shared/errors/error.ts";
 import { transactionalId } from "../shared/kafka/naming.ts";
 import { delay } from "../shared/lifecycle/backoff.ts";
 import { endPostgres, type PostgresClient } from "../shared/postgres/client.ts";
+import type { Lsn } from "../shared/postgres/lsn.ts";
 import type { TableInfo } from "../shared/postgres/table-info.ts";
 import type { ReplicationStream } from "./ports.ts";
 import { type ProgressWatcher, SignOfLife } from "./progress/kafka-progress.ts";
@@ -10,8 +11,11 @@ import { KafkaPublisher } from "./publisher/kafka-publisher.ts";
 import { openReplication } from "./replication-stream/postgres-replication.ts";
 import type { SessionConnections } from "./session-connections.ts";
 import type { SessionContext } from "./session-context.ts";
+import { type BegunRebuild, beginRebuild, missingChanges, onSlotLost } from "./session-rebuild.ts";
 import { everPublished } from "./session-topics.ts";
-import { createSlot, endSlotHolder, readSlot, readWalEnd } from "./setup/postgres-setup.ts";
+import type { Transformations } from "./session-transformations.ts";
+import { createSlot, dropUselessSlot, endSlotHolder, readSlot, readWalEnd } from "./setup/postgres-setup.ts";
+import { slotNeed } from "./setup/slot-need.ts";
 import { type SystemIdentity, startingPoint } from "./setup/starting-point.ts";
 
 /** What a session takes over with. */
@@ -24,15 +28,37 @@ export interface TakeOverOptions {
   readonly system: SystemIdentity;
 }
 
-/** Creates the slot at the very first start only: later, a missing slot means missing changes. */
-export async function ensureSlot({ context, client }: TakeOverOptions): Promise<void> {
+/**
+ * Creates the slot at the very first start: later, a missing slot means missing changes, and the topics have to be
+ * rebuilt, from a new slot. That is noted later, once this process has the slot and has fenced all others; until then it
+ * shows in the slot itself, which begins behind what was published. Tells what was wrong with the slot.
+ * Throws SLOT_LOST, SLOT_NOT_OURS, SLOTS_EXHAUSTED.
+ */
+export async function ensureSlot(
+  { context, client, watcher }: TakeOverOptions,
+  replaced: boolean,
+): Promise<RejotError | undefined> {
   const { control, log, source } = context;
   const { slotName } = source.config;
-  if (control.drain.aborted || (await readSlot(client, slotName)) !== undefined) return;
-  if (await everPublished(context)) {
-    // Another source may have created the slot and begun since the first look.
-    if ((await readSlot(client, slotName)) !== undefined) return;
-    throw new RejotError("SLOT_LOST", { detail: `${slotName} does not exist` });
+  if (control.drain.aborted) return undefined;
+  let slot = await readSlot(client, slotName);
+  const isUsed = slot !== undefined || (await everPublished(context));
+  // Another source may have created the slot and begun since the first look.
+  if (slot === undefined && isUsed) slot = await readSlot(client, slotName);
+  const { progress } = watcher;
+  const need = slotNeed({
+    onSlotLost: onSlotLost(context),
+    slot,
+    everPublished: isUsed,
+    progress,
+    replaced,
+  });
+  if (need === "nothing") return undefined;
+  const lost = new RejotError("SLOT_LOST", { detail: slot?.lost ?? `${slotName} does not exist` });
+  if (need === "give up") throw lost;
+  if (need === "replace") {
+    log.warn({ slotName, lost: slot?.lost }, "dropping the replication slot: it is of no use any more");
+    await dropUselessSlot(client, slotName, progress?.endLsn ?? (0n as Lsn));
   }
   log.info({ slotName }, "creating the replication slot; this waits for running transactions");
   const giveUp = () => void endPostgres(client);
@@ -42,6 +68,7 @@ export async function ensureSlot({ context, client }: TakeOverOptions): Promise<
   } finally {
     control.drain.removeEventListener("abort", giveUp);
   }
+  return lost;
 }
 
 /** The slot's stream, as soon as this process can have it; undefined when told to drain before. */
@@ -115,24 +142,38 @@ export async function takeOver(
   return publisher;
 }
 
-/** Decides where the stream goes on, and sets all parts to that. Throws what `startingPoint` throws, TOPIC_LOST_EVENTS. */
+/**
+ * Decides where the stream goes on, and sets all parts to that; where changes are missing and are to be rebuilt, begins
+ * that, and tells. Throws what `startingPoint` throws, REBUILD_WAITS, TOPIC_LOST_EVENTS.
+ */
 export async function resume(
   { context, client, watcher, system }: TakeOverOptions,
   stream: ReplicationStream,
   publisher: KafkaPublisher,
-): Promise<void> {
+  transformations: Transformations,
+  lost: RejotError | undefined,
+): Promise<BegunRebuild | undefined> {
   const { source, state } = context;
   const slot = await readSlot(client, source.config.slotName);
-  if (slot === undefined) throw new RejotError("SLOT_LOST", { detail: source.config.slotName });
+  if (slot === undefined || slot.lost !== null)
+    throw new RejotError("SLOT_LOST", { detail: slot?.lost ?? source.config.slotName });
   stream.confirm(slot.confirmedLsn);
-  const start = startingPoint({
+  const known = {
     progress: watcher.progress,
     slotConfirmedLsn: slot.confirmedLsn,
     walEndLsn: await readWalEnd(client),
     ...system,
-  });
-  const progress = { ...start, commitTimeMs: watcher.progress?.commitTimeMs ?? Date.now() };
-  const ends = watcher.progress?.ends ?? {};
+  };
+  const missing = missingChanges(context, known);
+  // A slot that was made in place of a lost one shows as one that is further than the progress.
+  const reason = missing?.code === "PROGRESS_BEHIND_SLOT" ? (lost ?? missing) : missing;
+  // A slot that begins before what was published is of the other history: a new session replaces it.
+  if (reason !== undefined && slot.confirmedLsn < (known.progress?.endLsn ?? 0n)) throw reason;
+  const start = startingPoint(reason === undefined ? known : { ...known, progress: undefined });
+  const before = watcher.progress;
+  const commitTimeMs = reason === undefined ? before?.commitTimeMs : undefined;
+  const progress = { ...start, commitTimeMs: commitTimeMs ?? Date.now() };
+  const ends = before?.ends ?? {};
   await checkPublishedEnds(
     context.kafka,
     source.publicSchemas.map(({ topic }) => topic),
@@ -140,8 +181,13 @@ export async function resume(
     context.control.abort,
   );
   publisher.resumeFrom(ends);
-  if (start.fresh) await publisher.publish([], progress);
+  let rebuild: BegunRebuild | undefined;
+  if (reason !== undefined) {
+    const from = before?.commitLsn ?? (0n as Lsn);
+    rebuild = await beginRebuild({ context, reason, transformations, publisher, from, progress });
+  } else if (start.fresh) await publisher.publish([], progress);
   context.buffer.skipUpTo(start.commitLsn, start.comesAgainFromMs);
   stream.confirm(start.endLsn);
   state.resumed(progress);
+  return rebuild;
 }

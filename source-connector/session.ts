@@ -1,19 +1,20 @@
 import { createEndReader, createKafkaReader } from "../shared/kafka/kafka-reader.ts";
 import type { PostgresClient } from "../shared/postgres/client.ts";
 import type { TableInfo } from "../shared/postgres/table-info.ts";
+import { KafkaTopicKeys } from "./backfill/kafka-topic-keys.ts";
 import { runPipeline } from "./pipeline.ts";
 import type { ReplicationStream } from "./ports.ts";
 import { ProgressWatcher } from "./progress/kafka-progress.ts";
 import { SessionBackfill } from "./session-backfill.ts";
 import { SessionConnections } from "./session-connections.ts";
 import { createContext, type SessionContext, type SessionOptions } from "./session-context.ts";
+import { foreignHistory, mendable } from "./session-rebuild.ts";
 import { acquireSlot, ensureSlot, resume, takeOver } from "./session-takeover.ts";
 import { prepareTopics } from "./session-topics.ts";
 import { prepareTransformations, publishedTables, type Transformations } from "./session-transformations.ts";
 import { Heartbeat } from "./setup/postgres-heartbeat.ts";
 import { identifySystem } from "./setup/postgres-identity.ts";
 import { checkServer, checkStillPublished, ensurePublication, readWalEnd } from "./setup/postgres-setup.ts";
-import { requireSameHistory } from "./setup/starting-point.ts";
 import { KafkaTruncation } from "./truncation/kafka-truncation.ts";
 
 /** One attempt: prepares, waits for the slot, takes over, publishes until it is told to drain or something breaks. */
@@ -31,7 +32,7 @@ export class Session {
     try {
       await this.#run(connections, cleanup);
     } catch (error) {
-      throw connections.named(error);
+      throw mendable(this.#context, connections.named(error));
     }
   }
 
@@ -48,16 +49,17 @@ export class Session {
     const watcher = await ProgressWatcher.start(context.kafka, context.progressTopic, control.abort);
     cleanup.defer(() => watcher.stop());
     // Before the slot is missed, or anything is made there: another cluster has none of that name.
-    requireSameHistory({ progress: watcher.progress, walEndLsn: await readWalEnd(client), ...system });
+    const walEndLsn = await readWalEnd(client);
+    const foreign = foreignHistory(context, { progress: watcher.progress, walEndLsn, ...system });
     await this.#publish(client, tables, watcher.progress !== undefined);
 
     const taking = { context, connections, cleanup, client, watcher, system };
-    await ensureSlot(taking);
+    const lost = await ensureSlot(taking, foreign !== undefined);
     const stream = await acquireSlot(taking, tables);
     if (stream === undefined) return;
     cleanup.defer(() => stream.stop());
     const publisher = await takeOver(taking, partitions);
-    await resume(taking, stream, publisher);
+    const begun = await resume(taking, stream, publisher, transformations, lost);
     this.#startHeartbeat(cleanup, connections, client, stream, tables);
     const { transformer, encoder, reader } = transformations;
     const backfill = new SessionBackfill({
@@ -67,6 +69,8 @@ export class Session {
       unproven: () => transformer.unproven,
       client,
       watcher,
+      keys: this.#keys(cleanup),
+      begun,
       onFailure: (error) => buffer.fail(error),
     });
     cleanup.defer(() => backfill.stop());
@@ -116,6 +120,15 @@ export class Session {
     control.abort.addEventListener("abort", () => buffer.fail(control.abort.reason), once);
     control.drain.addEventListener("abort", () => backfill.stop(), once);
     if (control.drain.aborted) buffer.end();
+  }
+
+  #keys(cleanup: AsyncDisposableStack): KafkaTopicKeys {
+    // They connect when they are first used.
+    const committed = createKafkaReader(this.#context.kafka);
+    const all = createEndReader(this.#context.kafka);
+    cleanup.defer(() => committed.close());
+    cleanup.defer(() => all.close());
+    return new KafkaTopicKeys(committed, all);
   }
 
   #truncation(cleanup: AsyncDisposableStack, { uses, transformer }: Transformations): KafkaTruncation {

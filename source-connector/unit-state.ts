@@ -1,6 +1,7 @@
 import { RejotError } from "../shared/errors/error.ts";
-import type { UnitError, UnitRole, UnitStatus } from "../shared/http/status.ts";
-import type { BackfillRecord } from "../shared/kafka/backfill-record.ts";
+import type { UnitError, UnitRebuild, UnitRole, UnitStatus } from "../shared/http/status.ts";
+import { type BackfillRecord, isRemoving } from "../shared/kafka/backfill-record.ts";
+import type { RebuildRecord } from "../shared/kafka/rebuild-record.ts";
 import type { ResolvedSource } from "../shared/manifest/workspace.ts";
 import type { Metrics } from "../shared/observability/metrics.ts";
 import { formatLsn } from "../shared/postgres/lsn.ts";
@@ -28,6 +29,8 @@ export class UnitState {
   oldestWaitingMs: () => number | undefined = () => undefined;
   details: Record<string, unknown> = {};
   readonly #backfills = new Map<string, Record<string, unknown>>();
+  readonly #records = new Map<string, BackfillRecord>();
+  #rebuild: RebuildRecord | undefined;
 
   constructor(source: ResolvedSource, metrics: Metrics) {
     this.#source = source;
@@ -92,14 +95,44 @@ export class UnitState {
       secondsLeft: isRunning && rowsPerSecond ? Math.ceil(left / rowsPerSecond) : null,
       startedAt: new Date(record.startedAt).toISOString(),
       updatedAt: new Date(record.updatedAt).toISOString(),
+      ...(record.rebuild === null
+        ? {}
+        : { rebuild: record.rebuild, removing: isRemoving(record), removed: record.removed }),
       error,
     });
+    this.#records.set(name, record);
+    this.#measureRebuild();
     const labels = { ...this.#labels, public_schema: name };
     for (const each of BACKFILL_STATES)
       this.#metrics.backfillState.set({ ...labels, state: each }, each === state ? 1 : 0);
     this.#metrics.backfillRows.set(labels, rows);
     this.#metrics.backfillEstimated.set(labels, Math.max(rows, estimatedRows));
     this.#metrics.backfillRate.set(labels, rowsPerSecond ?? 0);
+  }
+
+  /** Changes were missing, and what makes up for them has begun. */
+  rebuildBegan(): void {
+    this.#metrics.rebuilds.inc(this.#labels);
+  }
+
+  /** The last rebuild of the data store, over or not. */
+  rebuilding(rebuild: RebuildRecord | undefined): void {
+    this.#rebuild = rebuild;
+    this.#measureRebuild();
+  }
+
+  #measureRebuild(): void {
+    this.#metrics.rebuilding.set(this.#labels, this.#rebuildLeft().length === 0 ? 0 : 1);
+  }
+
+  /** The public schemas whose part of the rebuild is not over. */
+  #rebuildLeft(): string[] {
+    const rebuild = this.#rebuild;
+    if (rebuild === undefined) return [];
+    return rebuild.schemas.filter((name) => {
+      const record = this.#records.get(name);
+      return record?.rebuild === rebuild.id && record.state !== "done" && record.state !== "cancelled";
+    });
   }
 
   failed(error: unknown): void {
@@ -119,6 +152,7 @@ export class UnitState {
 
   get status(): UnitStatus {
     const oldest = this.oldestWaitingMs();
+    const left = this.#rebuildLeft();
     return {
       manifestSlug: this.#source.manifestSlug,
       dataStore: this.#source.dataStoreSlug,
@@ -126,6 +160,9 @@ export class UnitState {
       position: this.#progress === undefined ? null : formatLsn(this.#progress.commitLsn),
       lagMs: this.#role !== "active" ? null : oldest === undefined ? 0 : Math.max(0, Date.now() - oldest),
       lagBytes: this.#lagBytes,
+      ...(this.#rebuild === undefined || left.length === 0
+        ? {}
+        : { rebuilding: rebuildingOf(this.#rebuild, left) }),
       lastError: this.#lastError,
       details: {
         slot: this.#source.config.slotName,
@@ -139,6 +176,10 @@ export class UnitState {
   get #labels(): { manifest: string; data_store: string } {
     return { manifest: this.#source.manifestSlug, data_store: this.#source.dataStoreSlug };
   }
+}
+
+function rebuildingOf({ reason, from, to, startedAt }: RebuildRecord, left: string[]): UnitRebuild {
+  return { reason, from, to, since: new Date(startedAt).toISOString(), left };
 }
 
 const LABELS = ["manifest", "data_store"] as const;
@@ -174,6 +215,12 @@ function defineMetrics(metrics: Metrics) {
       "How fast a backfill goes on; 0 when it does not",
       BACKFILL_LABELS,
     ),
+    rebuilds: metrics.counter(
+      "rebuilds_total",
+      "Times that changes were missing and all rows were published anew",
+      LABELS,
+    ),
+    rebuilding: metrics.gauge("rebuilding", "1 while a rebuild is not over", LABELS),
     latency: metrics.histogram(
       "publish_latency_seconds",
       "From the commit at the source until the batch is durable",

@@ -19,6 +19,9 @@ const RECORD: BackfillRecord = {
   updatedAt: 0,
   command: null,
   error: null,
+  rebuild: null,
+  removal: null,
+  removed: 0,
 };
 
 test.each<[Partial<BackfillRecord>, number | undefined, string]>([
@@ -38,6 +41,19 @@ test.each<[Partial<BackfillRecord>, number | undefined, string]>([
     { state: "done", where: "id > 5" },
     undefined,
     "a.v1: done  [####################] 100 %  1,200,000 rows  WHERE id > 5",
+  ],
+  [
+    { rebuild: "x", removal: { ends: {}, partition: 0 }, tables: [{ table: "a", keyColumns: [] }] },
+    undefined,
+    "a.v1: rebuild running  [#####---------------]  25 %  1,200,000 of about 4,800,000 rows",
+  ],
+  [
+    {
+      ...{ rebuild: "x", removal: { ends: {}, partition: 0 }, removed: 1_234 },
+      ...{ tables: [{ table: "a", keyColumns: [] }], at: 1, rows: 4_800_000 },
+    },
+    undefined,
+    "a.v1: rebuild running  [###################-]  99 %  4,800,000 of about 4,800,000 rows  removing what was deleted  1,234 removed",
   ],
   [
     { state: "failed", rows: 0, estimatedRows: 0, error: "VALUE_NULL: name" },

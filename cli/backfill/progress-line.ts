@@ -1,4 +1,4 @@
-import type { BackfillRecord } from "../../shared/kafka/backfill-record.ts";
+import { type BackfillRecord, isRemoving } from "../../shared/kafka/backfill-record.ts";
 
 const BAR = 20;
 
@@ -8,7 +8,7 @@ export function progressLine(
   record: BackfillRecord,
   rowsPerSecond: number | undefined,
 ): string {
-  const { state, rows, overtaken, where, error } = record;
+  const { state, rows, overtaken, where, error, removed } = record;
   const total = state === "done" ? rows : Math.max(rows, record.estimatedRows);
   const share = state === "done" ? 1 : total === 0 ? 0 : Math.min(0.99, rows / total);
   const filled = Math.floor(share * BAR);
@@ -22,9 +22,13 @@ export function progressLine(
       `${duration((total - rows) / rowsPerSecond)} left`,
     );
   }
+  if (isRemoving(record)) parts.push("removing what was deleted");
+  if (removed > 0) parts.push(`${count(removed)} removed`);
   if (overtaken > 0) parts.push(`${count(overtaken)} overtaken by changes`);
   if (where !== null) parts.push(`WHERE ${where}`);
-  return `${name}: ${state}  ${parts.join("  ")}${error === null ? "" : `\n  ${error}`}`;
+  // One that is done says so as any other: what it made up for is history.
+  const what = record.rebuild !== null && state !== "done" ? `rebuild ${state}` : state;
+  return `${name}: ${what}  ${parts.join("  ")}${error === null ? "" : `\n  ${error}`}`;
 }
 
 function count(value: number): string {

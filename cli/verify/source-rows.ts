@@ -11,7 +11,6 @@ import type { SchemaRegistry } from "../../shared/registry/schema-registry.ts";
 import type { SourceConfig } from "../../source-connector/config.ts";
 import { AvroEncoder } from "../../source-connector/encoder/avro-encoder.ts";
 import type { EncodedEvent } from "../../source-connector/ports.ts";
-import { backfilledSchemas } from "../../source-connector/session-backfill.ts";
 import { identifySystem } from "../../source-connector/setup/postgres-identity.ts";
 import { checkServer, readWalEnd } from "../../source-connector/setup/postgres-setup.ts";
 import type { KnownSource } from "../../source-connector/setup/starting-point.ts";
@@ -19,7 +18,11 @@ import {
   takeTransformationRole,
   transformationConnection,
 } from "../../source-connector/transformation-connection.ts";
-import { type ChunkSchema, ChunkTables } from "../../source-connector/transformer/chunk-tables.ts";
+import {
+  backfilledSchemas,
+  type ChunkSchema,
+  ChunkTables,
+} from "../../source-connector/transformer/chunk-tables.ts";
 import { ChunkPortions, chunkError } from "../../source-connector/transformer/postgres-chunk-portions.ts";
 import { TablePlans } from "../../source-connector/transformer/table-plans.ts";
 import { beginAtPosition } from "./postgres-source-snapshot.ts";

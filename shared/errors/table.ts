@@ -640,8 +640,24 @@ export const ERRORS = {
     title: "The replication slot is gone or can no longer be read",
     cause:
       "It was dropped, or invalidated (max_slot_wal_keep_size, idle_replication_slot_timeout, another wal_level), or the server was promoted from a standby that had no synchronised copy of it.",
-    hint: "Changes since the last published LSN are missing. To start anew from now on, drop the slot if it still exists and delete the data store's progress topic; consumers then miss what happened in between.",
+    hint: "Changes since the last published LSN are missing. Start the source with on-slot-lost rebuild: it makes a new slot, publishes all rows again and removes what was deleted meanwhile. Find out first why the slot was lost.",
     retryable: false,
+    exitCode: 1,
+  },
+  REBUILD_BEGINS: {
+    title: "Changes are missing, and the topics are rebuilt from what the tables hold",
+    cause:
+      "The replication slot was lost or moved, or the database was replaced, and onSlotLost is rebuild. The detail has what was found.",
+    hint: "Nothing to do for the topics: the source starts again and publishes all rows. Find out why it happened, or it will again.",
+    retryable: true,
+    exitCode: 1,
+  },
+  REBUILD_WAITS: {
+    title: "The server's WAL has not come as far as what was published",
+    cause:
+      "The topics are to be rebuilt from a server whose LSNs are lower than those in the topics: a new cluster, an earlier state of it, or a standby that lacked some. Positions must not go back: readers that compare them would drop events.",
+    hint: "A small gap closes by itself as the server is written to, a few segments with SELECT pg_switch_wal(). For a large one stop the server and run pg_resetwal -l with a WAL file name behind the published LSN. Or delete the topics of the data store, the progress topic too, and empty the destinations.",
+    retryable: true,
     exitCode: 1,
   },
   TRUNCATE_STOPS: {
@@ -1162,7 +1178,7 @@ export const ERRORS = {
     title: "The database is not the one that the topics were written from",
     cause:
       "The data store's connection leads to another cluster, to one that was set back to an earlier state (a restore, a copy of its disk), or to a standby that was promoted without the last published changes.",
-    hint: "Point the connection to the right cluster. If this one is meant to replace it, delete the progress topic and drop the slot to start anew; changes in between are not published.",
+    hint: "Point the connection to the right cluster. If this one is meant to replace it, start the source with on-slot-lost rebuild: it publishes all rows again and removes what is gone.",
     retryable: false,
     exitCode: 1,
   },
@@ -1177,7 +1193,7 @@ export const ERRORS = {
     title: "Changes between the last published one and the slot's beginning are gone",
     cause:
       "The slot was advanced or created anew by something else, or the progress topic was restored from an older state.",
-    hint: "Find out who moved the slot. To go on without those changes, delete the data store's progress topic.",
+    hint: "Find out who moved the slot. Start the source with on-slot-lost rebuild: it publishes all rows again and removes what was deleted meanwhile.",
     retryable: false,
     exitCode: 1,
   },

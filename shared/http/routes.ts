@@ -82,7 +82,8 @@ function readyz(statuses: readonly ConnectorStatus[]): Answer {
     statuses.every(({ state }) => state === "started") &&
     units.every(({ role }) => role === "active" || role === "standby");
   const body = units.map((unit) => {
-    const { connector, manifestSlug, dataStore, role, position, lagMs, lagBytes, lastError } = unit;
+    const { connector, manifestSlug, dataStore, role, position, lagMs, lagBytes, rebuilding, lastError } =
+      unit;
     return {
       connector,
       manifestSlug,
@@ -91,6 +92,7 @@ function readyz(statuses: readonly ConnectorStatus[]): Answer {
       position,
       lagMs,
       ...(lagBytes === undefined ? {} : { lagBytes }),
+      ...(rebuilding === undefined ? {} : { rebuilding }),
       lastError,
     };
   });

@@ -10,6 +10,19 @@ export interface UnitError {
   at: string;
 }
 
+/** A source that makes up for missing changes: it publishes all rows anew and removes what is gone. */
+export interface UnitRebuild {
+  /** Code and message of what was found. */
+  reason: string;
+  /** What is missing lies between these LSNs. */
+  from: string;
+  to: string;
+  /** ISO 8601, UTC. */
+  since: string;
+  /** The public schemas that are not through yet. */
+  left: string[];
+}
+
 /** One data store of a source connector, or one destination data store of a sink connector. */
 export interface UnitStatus {
   manifestSlug: string;
@@ -21,6 +34,8 @@ export interface UnitStatus {
   lagMs: number | null;
   /** Write-ahead log not yet published; sources only. */
   lagBytes?: number | null;
+  /** While it is under way; sources only. */
+  rebuilding?: UnitRebuild;
   lastError: UnitError | null;
   details?: Record<string, unknown>;
 }

@@ -24,6 +24,9 @@ const RECORD: BackfillRecord = {
   updatedAt: 2,
   command: null,
   error: null,
+  rebuild: "r",
+  removal: { ends: { 0: "7" }, partition: 0 },
+  removed: 3,
 };
 
 test("records and commands come back as they were, under the name of the schema", () => {
@@ -34,6 +37,13 @@ test("records and commands come back as they were, under the name of the schema"
   const command = { id: "c", action: "start", where: null, rowsPerSecond: 9 } as const;
   const asked = encodeBackfillCommand(name, command);
   expect(decodeBackfill(asked.key, asked.value)).toEqual({ kind: "command", schema: name, command });
+});
+
+test("a record from before there were rebuilds has none", () => {
+  const { rebuild, removal, removed, ...old } = RECORD;
+  expect(decodeBackfill("backfill:a.v1", JSON.stringify(old))).toMatchObject({
+    record: { ...old, rebuild: null, removal: null, removed: 0 },
+  });
 });
 
 test("other records are passed over, so are commands that are not understood; a state that is not is refused", () => {

@@ -8,6 +8,9 @@ const COMMAND_KEY = "backfill-command:";
 
 const columnValues = z.array(z.string().nullable());
 
+/** Topic partition → offset. */
+const offsets = z.record(z.string(), z.string());
+
 const recordSchema = z.object({
   /** Of this run of the backfill. */
   id: z.string(),
@@ -34,6 +37,20 @@ const recordSchema = z.object({
   command: z.string().nullable(),
   /** Why it failed. */
   error: z.string().nullable(),
+  /** The rebuild that it is part of. */
+  rebuild: z.string().nullable().default(null),
+  /** What is still to be removed once all rows are read; null when there is nothing. */
+  removal: z
+    .object({
+      /** Where the topic ended when the rebuild began: a key that has no event from there on is gone. */
+      ends: offsets,
+      /** The partition it is at. */
+      partition: z.number().int().min(0),
+    })
+    .nullable()
+    .default(null),
+  /** Tombstones published for what was gone. */
+  removed: z.number().default(0),
 });
 
 const commandSchema = z.object({
@@ -57,6 +74,11 @@ export type BackfillEntry =
 /** The name of a public schema in these records: `<name>.v<major>`. */
 export function backfillName(schema: { name: string; version: { major: number } }): string {
   return `${schema.name}.v${schema.version.major}`;
+}
+
+/** Whether all rows are read, and what is gone is being removed. */
+export function isRemoving({ state, removal, tables, at }: BackfillRecord): boolean {
+  return state === "running" && removal !== null && tables.length > 0 && at >= tables.length;
 }
 
 /** The record that says how far a backfill is. */

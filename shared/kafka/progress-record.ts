@@ -10,7 +10,8 @@ import { formatLsn, type Lsn, parseLsn } from "../postgres/lsn.ts";
  */
 export const PROGRESS_KEYS = { progress: "progress", owner: "owner", alive: "alive" } as const;
 
-const lsnText = z.string().regex(/^[0-9A-F]+\/[0-9A-F]+$/);
+/** An LSN as records of the progress topic have it. */
+export const lsnText = z.string().regex(/^[0-9A-F]+\/[0-9A-F]+$/);
 
 const progressSchema = z.object({
   commitLsn: lsnText,

@@ -205,6 +205,12 @@ const postgresDataStore = z.strictObject({
   backfill: backfillMode
     .optional()
     .describe("What public schemas do that do not say it themselves. Default auto."),
+  onSlotLost: z
+    .enum(["stop", "rebuild"])
+    .optional()
+    .describe(
+      "What a source does when changes are missing: stop, or publish all rows anew and remove what is gone. Default: the source's setting on-slot-lost.",
+    ),
 });
 
 /** The form of a data store inside a manifest. */

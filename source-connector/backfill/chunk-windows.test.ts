@@ -28,7 +28,7 @@ function event(key: string, commit: number, index = 0, topic = "t"): EncodedEven
 
 function chunk(mark: string, ...keys: string[]): ReadChunk {
   const events = keys.map((key) => ({ ...event(key, 0), value: Buffer.from("r") }));
-  return { mark, events, note: ({ overtaken }) => ({ key: mark, value: `${overtaken} overtaken` }) };
+  return { mark, op: "r", events, note: ({ overtaken }) => ({ key: mark, value: `${overtaken} overtaken` }) };
 }
 
 const shown = (events: readonly EncodedEvent[]) => events.map(({ key, change }) => `${key} ${change}`);
@@ -46,6 +46,17 @@ describe("ChunkWindows", () => {
     expect(events[1]).toMatchObject({ timestampMs: 20, position: { commitLsn: 2n, index: 0 } });
     expect(notes).toEqual([{ key: "m", value: "0 overtaken" }]);
     expect(window.landedAt).toBe(2n);
+  });
+
+  test("keys that are gone become tombstones at the mark, but those that have changed since the window opened", () => {
+    const windows = new ChunkWindows();
+    const window = windows.open("t");
+    const gone = chunk("m", "a", "b", "c");
+    windows.merge([piece(1)], [event("b", 1)]);
+    window.hold({ ...gone, op: "d", events: gone.events.map((each) => ({ ...each, value: null })) });
+    const { events } = windows.merge([piece(2), piece(3, ["m"])], [event("c", 2)]);
+    expect(shown(events)).toEqual(["c u:0/2:0", "a d:0/3:0"]);
+    expect(events[1]?.value).toBeNull();
   });
 
   test("what is read of a topic that is emptied meanwhile is left out, before and after the reading is done", () => {

@@ -6,6 +6,8 @@ import type { Batch, EncodedEvent, Interleaver, ProgressNote, TransactionPiece }
 export interface ReadChunk {
   /** What the mark says: a name that was never used before. */
   readonly mark: string;
+  /** What its events say: rows that were read, or keys that are gone. */
+  readonly op: "r" | "d";
   readonly events: readonly EncodedEvent[];
   /** What the progress topic gets to know; made when it is known how many events a change had overtaken. */
   readonly note: (counts: { readonly events: number; readonly overtaken: number }) => ProgressNote;
@@ -165,7 +167,7 @@ class OpenWindow implements Window {
     const chunk = this.#chunk as ReadChunk;
     const events = [...this.#events.values()].map((event, index) => {
       const position = { commitLsn, index };
-      return { ...event, position, change: formatChange("r", position), timestampMs: commitTimeMs };
+      return { ...event, position, change: formatChange(chunk.op, position), timestampMs: commitTimeMs };
     });
     this.landedAt = commitLsn;
     this.#events = new Map();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { BackfillRecord } from "../../shared/kafka/backfill-record.ts";
 import type { Chunk } from "../ports.ts";
-import { afterChunk, beginning, newRecord, obeyed, withTables } from "./course.ts";
+import { afterChunk, beginning, newRecord, obeyed, restarted, withTables } from "./course.ts";
 
 const ORDERS = { table: '"public"."orders"', keyColumns: ["id"] };
 const LINES = { table: '"public"."lines"', keyColumns: ["order_id", "id"] };
@@ -50,9 +50,30 @@ describe("afterChunk", () => {
     expect(afterChunk(second, chunk(0, null, true), 7)).toMatchObject({ at: 2, rows: 3, state: "done" });
   });
 
+  test("in a rebuild the end of the rows is not the end: what is gone is to be removed", () => {
+    const removal = { ends: { 0: "5" }, partition: 0 };
+    const last = afterChunk(record({ at: 1, rebuild: "r", removal }), chunk(1, ["8"], true), 7);
+    expect(last).toMatchObject({ at: 2, state: "running", removal });
+  });
+
   test("a table that ends exactly with a chunk keeps its place until the empty one", () => {
     const before = record({ after: ["7"], rows: 2 });
     expect(afterChunk(before, chunk(0, null, true), 5)).toMatchObject({ at: 1, after: null, rows: 2 });
+  });
+});
+
+describe("restarted", () => {
+  const order = { id: "n", uses: [], where: "a > 1", rowsPerSecond: 5, command: "c", nowMs: 9 };
+
+  test("is a new backfill, unless a rebuild is not over: then all rows are read, and what is gone is removed", () => {
+    expect(restarted(undefined, order)).toEqual(newRecord(order));
+    expect(restarted(record({ state: "done", rebuild: "r" }), order)).toEqual(newRecord(order));
+    const unfinished = { rebuild: "r", removal: { ends: {}, partition: 1 }, removed: 2 };
+    expect(restarted(record({ state: "cancelled", ...unfinished }), order)).toEqual({
+      ...newRecord({ ...order, where: null }),
+      ...unfinished,
+      removal: { ends: {}, partition: 1 },
+    });
   });
 });
 

@@ -46,7 +46,20 @@ export function newRecord({ nowMs, uses, ...order }: Order): BackfillRecord {
     startedAt: nowMs,
     updatedAt: nowMs,
     error: null,
+    rebuild: null,
+    removal: null,
+    removed: 0,
   };
+}
+
+/**
+ * A backfill that an operator asks for. While the rebuild that the one before was part of is not over it goes on: all rows
+ * are read again, and then what is gone is removed.
+ */
+export function restarted(record: BackfillRecord | undefined, order: Order): BackfillRecord {
+  if (record?.removal == null) return newRecord(order);
+  const { rebuild, removal, removed } = record;
+  return { ...newRecord({ ...order, where: null }), rebuild, removal, removed };
 }
 
 /**
@@ -72,7 +85,8 @@ export function afterChunk(record: BackfillRecord, chunk: Chunk, nowMs: number):
   const place = chunk.finished
     ? { at: record.at + 1, after: null }
     : { at: record.at, after: chunk.last === null ? record.after : [...chunk.last] };
-  const state = place.at >= record.tables.length ? ("done" as const) : record.state;
+  const isOver = place.at >= record.tables.length && record.removal === null;
+  const state = isOver ? ("done" as const) : record.state;
   return { ...record, ...place, state, rows, updatedAt: nowMs };
 }
 

@@ -5,13 +5,15 @@ import {
   type BackfillRecord,
   encodeBackfill,
 } from "../../shared/kafka/backfill-record.ts";
+import { untilAborted } from "../../shared/lifecycle/abort.ts";
 import { backoffDelayMs, delay } from "../../shared/lifecycle/backoff.ts";
 import type { Logger } from "../../shared/observability/logger.ts";
 import type { Lsn } from "../../shared/postgres/lsn.ts";
-import type { ChunkReader, Encoder } from "../ports.ts";
+import type { ChunkReader, EncodedEvent, Encoder, TopicKeys } from "../ports.ts";
 import type { ChunkWindows, Window } from "./chunk-windows.ts";
-import { afterChunk, beginning, newRecord, obeyed, withTables } from "./course.ts";
+import { afterChunk, beginning, type Order, obeyed, restarted, withTables } from "./course.ts";
 import { Rate } from "./rate.ts";
+import { Removal } from "./removal.ts";
 
 /** A public schema as its backfill knows it. */
 export interface BackfilledTopic {
@@ -29,6 +31,7 @@ export interface RunnerOptions {
   /** What the progress topic says, by name. */
   readonly records: ReadonlyMap<string, BackfillRecord>;
   readonly reader: ChunkReader;
+  readonly keys: TopicKeys;
   readonly encoder: Encoder;
   readonly windows: ChunkWindows;
   /** Transactions that were merged and may be missing in a snapshot taken now. */
@@ -48,6 +51,7 @@ export interface RunnerOptions {
 interface Counts {
   events: number;
   overtaken: number;
+  removed: number;
 }
 
 interface Job extends BackfilledTopic {
@@ -62,6 +66,8 @@ interface Job extends BackfilledTopic {
   /** When the rate allows the next chunk. */
   notBeforeMs: number;
   readonly rate: Rate;
+  /** What is left over, as far as it was looked for in this session. */
+  removal: Removal | undefined;
 }
 
 interface OnItsWay {
@@ -69,6 +75,8 @@ interface OnItsWay {
   readonly window: Window;
   readonly record: BackfillRecord;
   readonly counts: Counts;
+  /** Resolved when it is in the topics. */
+  readonly durable: PromiseWithResolvers<void>;
 }
 
 /** The next chunk is read while one is on its way through the WAL, no more: each holds its rows in memory. */
@@ -76,6 +84,7 @@ const MAX_ON_THEIR_WAY = 2;
 /** A chunk that fails is read again with half of its rows; that often, before what fails is believed to last. */
 const HALVES = 10;
 const TELL_OF_WAITING_MS = 5_000;
+const NOWHERE = { commitLsn: 0n as Lsn, index: 0 };
 
 /** Reads what is already there, chunk after chunk, one public schema after the other, beside the stream. */
 export class BackfillRunner {
@@ -86,6 +95,8 @@ export class BackfillRunner {
   #onTheirWay: OnItsWay[] = [];
   #wake: PromiseWithResolvers<void> | undefined;
   #quiet = false;
+  /** Aborted when a command comes: looking for keys in a large topic takes long. */
+  #interrupt = new AbortController();
   #progressed = false;
   /** Whether the reader was told that there is nothing to read. */
   #rests = true;
@@ -94,8 +105,9 @@ export class BackfillRunner {
     this.#options = options;
     this.#jobs = options.topics.map((topic) => {
       const record = options.records.get(topic.name);
-      const counts = { events: record?.events ?? 0, overtaken: record?.overtaken ?? 0 };
-      return { ...topic, record, counts, ready: false, attempts: 0, notBeforeMs: 0, rate: new Rate() };
+      const counts = countsOf(record);
+      const fresh = { ready: false, attempts: 0, notBeforeMs: 0, rate: new Rate(), removal: undefined };
+      return { ...topic, record, counts, ...fresh };
     });
   }
 
@@ -112,18 +124,20 @@ export class BackfillRunner {
     const job = this.#jobs.find((candidate) => candidate.name === name);
     if (job === undefined) return;
     this.#commands.push({ job, command });
+    this.#interrupt.abort();
     this.#wake?.resolve();
   }
 
   /** Everything up to this commit is in the topics. */
   durable(commitLsn: Lsn): void {
     while (this.#onTheirWay[0] !== undefined) {
-      const { job, window, record, counts } = this.#onTheirWay[0];
+      const { job, window, record, counts, durable } = this.#onTheirWay[0];
       if (window.landedAt === undefined || window.landedAt > commitLsn) return;
       this.#onTheirWay.shift();
       this.#progressed = true;
       job.rate.measure(record.rows, performance.now());
       this.#tell(job, { ...record, ...counts });
+      durable.resolve();
       this.#wake?.resolve();
     }
   }
@@ -137,7 +151,10 @@ export class BackfillRunner {
   #begin(job: Job): void {
     const uses = this.#options.reader.uses(job.schema);
     const what = beginning(job.mode, uses, job.record);
-    if (what === "start") this.#renew(job, this.#newRecord(job, null, null, job.record?.command ?? null));
+    if (what === "start") {
+      const order = this.#order(job, null, null, job.record?.command ?? null);
+      this.#renew(job, restarted(job.record, order));
+    }
     if (what === "go on" && job.record?.state === "failed")
       job.record = { ...job.record, state: "running", error: null };
     if (job.record !== undefined) this.#tell(job, job.record);
@@ -145,19 +162,15 @@ export class BackfillRunner {
       this.#options.log.info({ schema: job.name, backfill: job.record }, `backfill: ${what}`);
   }
 
-  #newRecord(
-    job: Job,
-    where: string | null,
-    rowsPerSecond: number | null,
-    command: string | null,
-  ): BackfillRecord {
+  #order(job: Job, where: string | null, rowsPerSecond: number | null, command: string | null): Order {
     const uses = this.#options.reader.uses(job.schema);
-    return newRecord({ id: randomUUID(), uses, where, rowsPerSecond, command, nowMs: Date.now() });
+    return { id: randomUUID(), uses, where, rowsPerSecond, command, nowMs: Date.now() };
   }
 
   #renew(job: Job, record: BackfillRecord): void {
     job.record = record;
-    job.counts = { events: record.events, overtaken: record.overtaken };
+    job.counts = countsOf(record);
+    job.removal = undefined;
     job.ready = false;
     job.attempts = 0;
   }
@@ -196,7 +209,7 @@ export class BackfillRunner {
 
   async #obey(job: Job, command: BackfillCommand): Promise<void> {
     const { where, rowsPerSecond, id } = command;
-    const begin = () => this.#newRecord(job, where, rowsPerSecond, id);
+    const begin = () => restarted(job.record, this.#order(job, where, rowsPerSecond, id));
     const record = obeyed(job.record, command, Date.now(), begin);
     if (record === undefined) return;
     this.#options.log.info({ schema: job.name, command }, "backfill: following a command");
@@ -237,12 +250,12 @@ export class BackfillRunner {
   }
 
   async #chunk(job: Job): Promise<void> {
-    const { windows, reader, encoder, unproven, chunkRows, chunkBytes } = this.#options;
+    const { windows, reader, encoder, unproven, chunkBytes } = this.#options;
     const record = job.record as BackfillRecord;
     const table = record.tables[record.at];
-    if (table === undefined) return this.#write(job, { ...record, state: "done" });
-    const limit = record.rowsPerSecond ?? this.#options.rowsPerSecond;
-    const atMost = limit > 0 ? Math.min(chunkRows, limit) : chunkRows;
+    if (table === undefined && record.removal !== null) return this.#remove(job, record, record.removal.ends);
+    if (table === undefined) return void (await this.#write(job, { ...record, state: "done" }));
+    const { limit, atMost } = this.#limits(record);
     const maxRows = Math.max(1, Math.ceil(atMost / 2 ** job.attempts));
     const begunMs = performance.now();
     const window = windows.open(job.topic);
@@ -266,37 +279,106 @@ export class BackfillRunner {
       job.record = afterChunk(record, chunk, Date.now());
       job.attempts = Math.max(0, job.attempts - 1);
       if (limit > 0) job.notBeforeMs = begunMs + (chunk.rows * 1_000) / limit;
-      await this.#send(job, window, events, job.record);
+      await this.#send(job, window, { op: "r", events }, job.record);
     } catch (error) {
       window.close();
       throw error;
     }
   }
 
+  #limits(record: BackfillRecord): { limit: number; atMost: number } {
+    const { chunkRows, rowsPerSecond } = this.#options;
+    const limit = record.rowsPerSecond ?? rowsPerSecond;
+    return { limit, atMost: limit > 0 ? Math.max(1, Math.min(chunkRows, Math.floor(limit))) : chunkRows };
+  }
+
+  /**
+   * A portion of what a rebuild removes: tombstones for keys that nobody has published since it began, put into the stream
+   * as the rows of a chunk are. The long look through the topic comes first. Then a window opens, everything merged
+   * before it is waited for, and what that has brought to the topic is read too: what changes from there on takes its
+   * key out of the portion.
+   */
+  async #remove(job: Job, record: BackfillRecord, ends: Readonly<Record<string, string>>): Promise<void> {
+    const { windows, encoder, keys } = this.#options;
+    const { topic, schema } = job;
+    const partition = record.removal?.partition ?? 0;
+    job.removal ??= new Removal({ keys, topic, ends, partition, prefix: encoder.keyPrefix(schema) });
+    const { removal } = job;
+    if (!removal.isOver && !(await this.#unlessInterrupted((signal) => removal.catchUp(signal)))) return;
+    if (removal.isEmpty && !removal.isOver) removal.next();
+    if (removal.isOver) return this.#removed(job, record, removal.incomparable);
+    if (removal.isEmpty) return;
+    const { limit, atMost } = this.#limits(record);
+    const begunMs = Date.now();
+    const window = windows.open(topic);
+    try {
+      const { durable } = await this.#write(job, record);
+      await untilAborted(durable.promise, this.#stop.signal);
+      await removal.catchUp(this.#stop.signal);
+      if (window.overflown) throw new RejotError("BACKFILL_OVERTAKEN", { detail: `removing from ${topic}` });
+      const taken = removal.take(atMost);
+      const events = taken.map((key) => tombstoneOf(topic, key));
+      job.record = { ...record, removal: { ends, partition: removal.partition }, updatedAt: Date.now() };
+      job.attempts = 0;
+      if (limit > 0) job.notBeforeMs = begunMs + (taken.length * 1_000) / limit;
+      await this.#send(job, window, { op: "d", events }, job.record);
+    } catch (error) {
+      window.close();
+      throw error;
+    }
+  }
+
+  async #removed(job: Job, record: BackfillRecord, incomparable: number): Promise<void> {
+    if (incomparable > 0) {
+      this.#options.log.warn(
+        { schema: job.name, topic: job.topic, keys: incomparable },
+        "rebuild: keys of another key schema, or of other programs, were left in the topic: whether they are gone is not known",
+      );
+    }
+    await this.#write(job, { ...record, state: "done", removal: null, updatedAt: Date.now() });
+  }
+
+  /** Whether it was done; a command comes first. */
+  async #unlessInterrupted(work: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
+    this.#interrupt = new AbortController();
+    const { signal } = this.#interrupt;
+    if (this.#commands.length > 0) return false;
+    try {
+      await work(AbortSignal.any([this.#stop.signal, signal]));
+      return true;
+    } catch (error) {
+      if (signal.aborted && !this.#stop.signal.aborted) return false;
+      throw error;
+    }
+  }
+
   /** Makes a change of state durable, as a chunk without rows. */
-  async #write(job: Job, record: BackfillRecord): Promise<void> {
+  async #write(job: Job, record: BackfillRecord): Promise<OnItsWay> {
     job.record = record;
-    await this.#send(job, this.#options.windows.open(job.topic), [], record);
+    return this.#send(job, this.#options.windows.open(job.topic), { op: "r", events: [] }, record);
   }
 
   async #send(
     job: Job,
     window: Window,
-    events: Parameters<Window["hold"]>[0]["events"],
+    { op, events }: Pick<Parameters<Window["hold"]>[0], "op" | "events">,
     record: BackfillRecord,
-  ): Promise<void> {
+  ): Promise<OnItsWay> {
     const mark = randomUUID();
     const { counts } = job;
     window.hold({
       mark,
+      op,
       events,
       note: (landed) => {
         counts.events += landed.events;
-        counts.overtaken += landed.overtaken;
+        if (op === "d") counts.removed += landed.events;
+        else counts.overtaken += landed.overtaken;
         return encodeBackfill(job.name, { ...record, ...counts });
       },
     });
-    this.#onTheirWay.push({ job, window, record, counts });
+    const onItsWay = { job, window, record, counts, durable: Promise.withResolvers<void>() };
+    this.#onTheirWay.push(onItsWay);
     try {
       await this.#options.sendMark(mark);
     } catch (error) {
@@ -304,6 +386,7 @@ export class BackfillRunner {
       this.stop();
       this.#options.onFailure(error);
     }
+    return onItsWay;
   }
 
   async #failed(job: Job, error: unknown): Promise<void> {
@@ -330,4 +413,17 @@ export class BackfillRunner {
     if (record.state === "done")
       this.#options.log.info({ schema: job.name, backfill: record }, "backfill: done");
   }
+}
+
+function countsOf(record: BackfillRecord | undefined): Counts {
+  return {
+    events: record?.events ?? 0,
+    overtaken: record?.overtaken ?? 0,
+    removed: record?.removed ?? 0,
+  };
+}
+
+/** With a position that means nothing yet. */
+function tombstoneOf(topic: string, key: Buffer): EncodedEvent {
+  return { topic, key, value: null, change: "", position: NOWHERE, timestampMs: 0 };
 }

@@ -64,6 +64,10 @@ export class AvroEncoder implements Encoder {
     return events.map((event) => this.#encodeOne(event));
   }
 
+  keyPrefix(schema: number): Buffer {
+    return this.#registered(schema).keyPrefix;
+  }
+
   #encodeOne(event: TextEvent): EncodedEvent {
     const registered = this.#registered(event.schema);
     const { key, value } = this.#compiled(event.schema, event.columns, event.row === null);

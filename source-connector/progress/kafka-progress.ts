@@ -15,6 +15,7 @@ import {
   PROGRESS_KEYS,
   type ProgressRecord,
 } from "../../shared/kafka/progress-record.ts";
+import { decodeRebuild, REBUILD_KEY, type RebuildRecord } from "../../shared/kafka/rebuild-record.ts";
 import { delay } from "../../shared/lifecycle/backoff.ts";
 
 /** How long the end of the progress topic may take to arrive. */
@@ -37,6 +38,7 @@ export class ProgressWatcher {
   #progress: ProgressRecord | undefined;
   readonly #backfills = new Map<string, BackfillRecord>();
   readonly #commands = new Map<string, BackfillCommand>();
+  #rebuild: RebuildRecord | undefined;
   #owner: string | undefined;
   /** Every claim seen: ours may be followed by one that has fenced us already. */
   readonly #claims = new Set<string>();
@@ -70,6 +72,11 @@ export class ProgressWatcher {
   /** The last command about the backfill of each public schema. */
   get commands(): ReadonlyMap<string, BackfillCommand> {
     return this.#commands;
+  }
+
+  /** The last rebuild, if there ever was one. */
+  get rebuild(): RebuildRecord | undefined {
+    return this.#rebuild;
   }
 
   /** How long the owner has been silent, in milliseconds; setting the machine's clock changes nothing. */
@@ -125,6 +132,8 @@ export class ProgressWatcher {
       this.#lastSignAtMs = performance.now();
     } else if (key === PROGRESS_KEYS.alive && decodeInstance(value) === this.#owner) {
       this.#lastSignAtMs = performance.now();
+    } else if (key === REBUILD_KEY) {
+      this.#rebuild = decodeRebuild(value);
     } else if (key !== undefined) {
       const entry = decodeBackfill(key, value);
       if (entry?.kind === "state") this.#backfills.set(entry.schema, entry.record);

@@ -3,7 +3,7 @@ import { RejotError } from "../../shared/errors/error.ts";
 import type { PostgresDataStore } from "../../shared/manifest/schema.ts";
 import { postgresError, sqlState } from "../../shared/postgres/client.ts";
 import { descendantsOf } from "../../shared/postgres/inheritance.ts";
-import { type Lsn, parseLsn } from "../../shared/postgres/lsn.ts";
+import { formatLsn, type Lsn, parseLsn } from "../../shared/postgres/lsn.ts";
 import {
   loadTableInfo,
   quoteIdentifier,
@@ -14,15 +14,15 @@ import {
 /** A replication slot as the server describes it. */
 export interface SlotState {
   readonly confirmedLsn: Lsn;
-  /** The walsender that holds it, or null. */
-  readonly activePid: number | null;
-  /** reserved, extended, unreserved or lost. */
-  readonly walStatus: string;
+  /** Why it cannot be read any more; null while it can. */
+  readonly lost: string | null;
 }
 
 /** Logical messages in the stream, which heartbeats need, exist since 14. */
 const OLDEST_VERSION = 140_000;
 const DUPLICATE_OBJECT = "42710";
+const UNDEFINED_OBJECT = "42704";
+const OBJECT_IN_USE = "55006";
 
 /** Checks the server. Throws POSTGRES_TOO_OLD, WAL_LEVEL_NOT_LOGICAL. */
 export async function checkServer(client: Client): Promise<void> {
@@ -216,11 +216,11 @@ async function define(client: Client, sql: string): Promise<void> {
 
 /**
  * The slot, or undefined when there is none. Its LSN is 0 while another process creates it, which waits for running
- * transactions. Throws SLOT_LOST when it can no longer be read, SLOT_NOT_OURS.
+ * transactions. Throws SLOT_NOT_OURS.
  */
 export async function readSlot(client: Client, slotName: string): Promise<SlotState | undefined> {
   const result = await client.query<Record<string, string | null>>(
-    `SELECT confirmed_flush_lsn, active_pid, wal_status, plugin, database = current_database() AS here,
+    `SELECT confirmed_flush_lsn, wal_status, plugin, database = current_database() AS here,
             to_jsonb(s) ->> 'invalidation_reason' AS reason
        FROM pg_replication_slots s WHERE slot_name = $1`,
     [slotName],
@@ -230,15 +230,11 @@ export async function readSlot(client: Client, slotName: string): Promise<SlotSt
   if (row.plugin !== "pgoutput" || row.here !== "t") {
     throw new RejotError("SLOT_NOT_OURS", { detail: `${slotName}: plugin ${row.plugin}` });
   }
-  if (row.wal_status === "lost") {
-    // Servers before 17 do not tell why.
-    const why = row.reason == null ? "" : ` (${row.reason})`;
-    throw new RejotError("SLOT_LOST", { detail: `${slotName} is invalidated${why}` });
-  }
+  // Servers before 17 do not tell why.
+  const why = row.reason == null ? "" : ` (${row.reason})`;
   return {
     confirmedLsn: parseLsn(row.confirmed_flush_lsn ?? "0/0"),
-    activePid: row.active_pid == null ? null : Number(row.active_pid),
-    walStatus: row.wal_status ?? "",
+    lost: row.wal_status === "lost" ? `${slotName} is invalidated${why}` : null,
   };
 }
 
@@ -261,6 +257,24 @@ export async function createSlot(client: Client, slotName: string): Promise<void
     if (sqlState(cause) === "42501")
       throw new RejotError("ROLE_WITHOUT_REPLICATION", { detail: (cause as Error).message, cause });
     throw postgresError(cause, `creating the slot ${slotName}`);
+  }
+}
+
+/**
+ * Drops a slot that is of no use any more: it was invalidated, or it begins before `behindLsn`, in a history that was
+ * left. One that another process has made meanwhile, or reads, stays. Throws POSTGRES_*.
+ */
+export async function dropUselessSlot(client: Client, slotName: string, behindLsn: Lsn): Promise<void> {
+  try {
+    await client.query(
+      `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
+        WHERE slot_name = $1 AND plugin = 'pgoutput' AND database = current_database()
+          AND (wal_status = 'lost' OR confirmed_flush_lsn < $2::pg_lsn)`,
+      [slotName, formatLsn(behindLsn)],
+    );
+  } catch (cause) {
+    if (sqlState(cause) === OBJECT_IN_USE || sqlState(cause) === UNDEFINED_OBJECT) return;
+    throw postgresError(cause, `dropping the slot ${slotName}`);
   }
 }
 

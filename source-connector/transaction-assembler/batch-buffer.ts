@@ -110,6 +110,7 @@ export class BatchBuffer implements WalSink, BatchSource {
       if (commitLsn > this.#skipUpTo || commitTimeMs !== this.#comesAgainFromMs) {
         throw new RejotError("SOURCE_REPLACED", {
           detail: `the transaction at ${formatLsn(this.#skipUpTo)}, which was published, is not in its WAL`,
+          context: { commitLsn: formatLsn(this.#skipUpTo) },
         });
       }
       this.#comesAgainFromMs = undefined;

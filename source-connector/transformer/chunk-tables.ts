@@ -1,5 +1,7 @@
 import { RejotError } from "../../shared/errors/error.ts";
+import { backfillSetting } from "../../shared/manifest/backfill.ts";
 import type { PublicSchema } from "../../shared/manifest/schema.ts";
+import type { ResolvedSource } from "../../shared/manifest/workspace.ts";
 import type { PostgresClient } from "../../shared/postgres/client.ts";
 import { parseTemplate } from "../../shared/postgres/sql/template.ts";
 import { loadTableInfo, quoteTable, type TableInfo } from "../../shared/postgres/table-info.ts";
@@ -25,6 +27,13 @@ export interface BackfilledSchema {
   readonly schema: PublicSchema;
   readonly keyFields: readonly string[];
   readonly tables: readonly string[] | undefined;
+}
+
+/** The public schemas of a source as the backfill reads them. */
+export function backfilledSchemas(source: ResolvedSource): BackfilledSchema[] {
+  return source.publicSchemas.map(({ schema, keyFields }) => {
+    return { schema, keyFields, tables: backfillSetting(schema, source.config).tables };
+  });
 }
 
 const UNIQUE_KEYS_SQL = `

@@ -1,5 +1,6 @@
 import { RejotError } from "../../shared/errors/error.ts";
 import type { KafkaReader, PartitionBounds } from "../../shared/kafka/kafka-reader.ts";
+import { type KeyRecord, readKeys } from "../../shared/kafka/kafka-topic-keys.ts";
 import { formatChange } from "../../shared/kafka/position.ts";
 import type { EncodedEvent, Relation, Transformer, TruncatedPiece, Truncation } from "../ports.ts";
 import { clearedSchemas, type DeleteUse } from "./cleared-schemas.ts";
@@ -18,7 +19,6 @@ export interface TruncationOptions {
   readonly signal: AbortSignal;
 }
 
-const FETCH_BYTES = 4 * 1024 * 1024;
 /** Keys held in memory: a key whose records lie further apart may get a second tombstone, which changes nothing. */
 const WINDOW_KEYS = 200_000;
 const WINDOW_BYTES = 32 * 1024 * 1024;
@@ -75,33 +75,15 @@ export class KafkaTruncation implements Truncation {
   }
 
   /** What is committed, then what the open transaction has sent. */
-  async *#records(stable: PartitionBounds, end: bigint): AsyncGenerator<KeyRecord> {
-    const { committed, all } = this.#options;
-    yield* this.#read(committed, stable, stable.start);
-    yield* this.#read(all, { ...stable, end }, stable.end);
+  async *#records(stable: PartitionBounds, end: bigint): AsyncGenerator<readonly KeyRecord[]> {
+    const { committed, all, signal } = this.#options;
+    yield* readKeys(committed, stable, stable.start, signal);
+    yield* readKeys(all, { ...stable, end }, stable.end, signal);
   }
-
-  async *#read(
-    reader: Pick<KafkaReader, "fetch">,
-    bounds: PartitionBounds,
-    from: bigint,
-  ): AsyncGenerator<KeyRecord> {
-    for (let at = from; at < bounds.end; ) {
-      const page = await reader.fetch(bounds, at, FETCH_BYTES, this.#options.signal);
-      for (const { key, value, offset } of page.records)
-        if (key !== null && offset < bounds.end) yield { key, alive: value !== null };
-      at = page.nextOffset;
-    }
-  }
-}
-
-interface KeyRecord {
-  readonly key: Buffer;
-  readonly alive: boolean;
 }
 
 /** Keys that are alive at the end of each window of records. */
-async function* windows(records: AsyncIterable<KeyRecord>): AsyncGenerator<Buffer[]> {
+async function* windows(pages: AsyncIterable<readonly KeyRecord[]>): AsyncGenerator<Buffer[]> {
   let alive = new Map<string, boolean>();
   let bytes = 0;
   const take = (): Buffer[] => {
@@ -110,12 +92,14 @@ async function* windows(records: AsyncIterable<KeyRecord>): AsyncGenerator<Buffe
     bytes = 0;
     return keys;
   };
-  for await (const record of records) {
-    // A string is a copy: the buffer belongs to the whole fetched page.
-    const key = record.key.toString("latin1");
-    if (!alive.has(key)) bytes += key.length;
-    alive.set(key, record.alive);
-    if (alive.size >= WINDOW_KEYS || bytes >= WINDOW_BYTES) yield take();
+  for await (const page of pages) {
+    for (const record of page) {
+      // A string is a copy: the buffer belongs to the whole fetched page.
+      const key = record.key.toString("latin1");
+      if (!alive.has(key)) bytes += key.length;
+      alive.set(key, record.alive);
+      if (alive.size >= WINDOW_KEYS || bytes >= WINDOW_BYTES) yield take();
+    }
   }
   if (alive.size > 0) yield take();
 }
