@@ -22,6 +22,11 @@ export interface KeyRecord {
   readonly print: Buffer;
 }
 
+/** A place as a map's key. */
+export function placeName({ partition, offset }: Place): string {
+  return `${partition}@${offset}`;
+}
+
 /** No event. */
 export const NOWHERE: Place = { partition: 0, offset: -1n };
 

@@ -13,7 +13,7 @@ import { newReport, type PairReport } from "./pair-report.ts";
 import { awaitPublished, type ProgressView } from "./published.ts";
 import type { SourceRows } from "./source-rows.ts";
 import { SpillFile } from "./spill-file.ts";
-import { MOVING, Suspects } from "./suspects.ts";
+import { isSamePlace, MOVING, Suspects } from "./suspects.ts";
 import { commitLsnOf, countWithin, topicRecords } from "./topic-records.ts";
 
 /** What a comparison needs beside the two sides. */
@@ -168,7 +168,7 @@ export class SourceAudit {
       for (let bucket = 0; bucket < file.buckets; bucket++) {
         const earlier = before?.inBucket(bucket);
         for (const [name, state] of keyStates(readKeyRecords(file.read(bucket)))) {
-          const judged = earlier?.get(name)?.place;
+          const judged = earlier?.get(name);
           if (before === undefined || judged !== undefined) await this.#judgeKey(state, judged, next);
         }
       }
@@ -187,7 +187,7 @@ export class SourceAudit {
       return;
     }
     const place = verdict === "moving" ? MOVING : placeOf(state);
-    const stands = verdict !== "moving" && judged !== undefined && isSame(judged, place);
+    const stands = verdict !== "moving" && judged !== undefined && isSamePlace(judged, place);
     if (!stands) next.add(state.key, place);
     else if (verdict === "different") await this.#findings.different(state.key, this.#differing(state));
     else if (verdict === "undecodable")
@@ -221,10 +221,6 @@ export class SourceAudit {
 
 function larger(a: bigint, b: bigint | undefined): bigint {
   return b === undefined || b < a ? a : b;
-}
-
-function isSame(a: Place, b: Place): boolean {
-  return a.partition === b.partition && a.offset === b.offset;
 }
 
 function fieldsOf({ manifestSlug, schema, keyFields }: ResolvedPublicSchema): string[] {

@@ -27,8 +27,8 @@ import { ChunkPortions, chunkError } from "../../source-connector/transformer/po
 import { TablePlans } from "../../source-connector/transformer/table-plans.ts";
 import { beginAtPosition } from "./postgres-source-snapshot.ts";
 
-const CHUNK_ROWS = 2_000;
-const CHUNK_BYTES = 2 * 1024 * 1024;
+const CHUNK_ROWS = 1_000;
+const CHUNK_BYTES = 512 * 1024;
 
 export interface SourceRowsOptions {
   readonly source: ResolvedSource;

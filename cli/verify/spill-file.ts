@@ -6,7 +6,7 @@ import { RejotError } from "../../shared/errors/error.ts";
 /** What all buckets together keep in memory before it is written. */
 const BUFFERED_BYTES = 8 * 1024 * 1024;
 const SMALLEST_BUFFER_BYTES = 2 * 1024;
-const RECORDS_IN_BUCKET = 20_000;
+const RECORDS_IN_BUCKET = 8_000;
 const MOST_BUCKETS = 2_048;
 
 interface Bucket {

@@ -10,7 +10,8 @@ export const MOVING: Place = { partition: 0, offset: -2n };
 /** What a round leaves to the next: keys that do not fit or could not be judged, with the event that was judged. */
 export class Suspects implements Disposable {
   readonly #file: SpillFile;
-  #names: Set<string> | undefined = new Set();
+  /** By the key's bytes as latin1; undefined when there are too many. */
+  #places: Map<string, Place> | undefined = new Map();
   count = 0;
 
   constructor(directory: string, expectedRecords: number) {
@@ -19,25 +20,32 @@ export class Suspects implements Disposable {
 
   add(key: Buffer, place: Place): void {
     this.count++;
-    this.#names?.add(key.toString("latin1"));
-    if (this.count > MOST_IN_MEMORY) this.#names = undefined;
+    this.#places?.set(key.toString("latin1"), place);
+    if (this.count > MOST_IN_MEMORY) this.#places = undefined;
     this.#file.append(this.#file.bucketOf(key), encodeKeyRecord(keyRecord(KIND.suspect, key, { place })));
   }
 
   /** False for keys that are none of them; where there are too many to know, true for all. */
   mayHave(key: Buffer): boolean {
-    return this.#names?.has(key.toString("latin1")) ?? true;
+    return this.#places?.has(key.toString("latin1")) ?? true;
+  }
+
+  /** Whether the same event was judged. Where there are too many to know: what so many have in common stands. */
+  mayHaveBeen(key: Buffer, place: Place): boolean {
+    if (this.#places === undefined) return true;
+    const judged = this.#places.get(key.toString("latin1"));
+    return judged !== undefined && isSamePlace(judged, place);
   }
 
   /** The events that were judged, by the key's bytes as latin1. */
-  inBucket(bucket: number): ReadonlyMap<string, { readonly key: Buffer; readonly place: Place }> {
-    const found = new Map<string, { key: Buffer; place: Place }>();
+  inBucket(bucket: number): ReadonlyMap<string, Place> {
+    const found = new Map<string, Place>();
     for (const { key, place } of readKeyRecords(this.#file.read(bucket)))
-      found.set(key.toString("latin1"), { key, place });
+      found.set(key.toString("latin1"), place);
     return found;
   }
 
-  /** All of them. */
+  /** The keys of all of them. */
   *all(): Generator<Buffer> {
     for (let bucket = 0; bucket < this.#file.buckets; bucket++)
       for (const { key } of readKeyRecords(this.#file.read(bucket))) yield key;
@@ -46,4 +54,9 @@ export class Suspects implements Disposable {
   [Symbol.dispose](): void {
     this.#file[Symbol.dispose]();
   }
+}
+
+/** Whether two places are one. */
+export function isSamePlace(a: Place, b: Place): boolean {
+  return a.partition === b.partition && a.offset === b.offset;
 }

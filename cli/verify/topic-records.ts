@@ -2,7 +2,7 @@ import type { CommittedRecord } from "../../shared/kafka/committed-records.ts";
 import type { KafkaReader, PartitionBounds } from "../../shared/kafka/kafka-reader.ts";
 import { CHANGE_HEADER, parseChange } from "../../shared/kafka/position.ts";
 
-const FETCH_BYTES = 1024 * 1024;
+const FETCH_BYTES = 512 * 1024;
 
 /** Some committed records of one partition. */
 export interface RecordPage {
