@@ -12,7 +12,12 @@ const pg = (name: string): PgType => {
 const FIELDS: Record<string, AvroType> = {
   long: "long",
   double: "double",
+  int: "int",
+  float: "float",
   boolean: "boolean",
+  "long decimal": { type: "bytes", logicalType: "decimal", precision: 16, scale: 2 },
+  "fine decimal": { type: "bytes", logicalType: "decimal", precision: 8, scale: 4 },
+  "whole decimal": { type: "bytes", logicalType: "decimal", precision: 8, scale: 0 },
   string: "string",
   decimal: { type: "bytes", logicalType: "decimal", precision: 8, scale: 2 },
   timestamp: { type: "long", logicalType: "timestamp-micros" },
@@ -34,7 +39,10 @@ test.each([
   ["long", "integer bigint smallint numeric text jsonb oid"],
   ["nullable long", "bigint text"],
   ["double", "double precision,numeric,text"],
-  ["decimal", "numeric text jsonb"],
+  ["decimal", "numeric,text,jsonb,money,double precision"],
+  ["whole decimal", "integer bigint oid numeric money"],
+  ["int", "double precision,oid,integer"],
+  ["float", "real,double precision"],
   ["boolean", "boolean varchar"],
   ["timestamp", "timestamptz timestamp text"],
   ["date", "date timestamptz timestamp"],
@@ -56,9 +64,16 @@ test.each([
   ["long", "double precision"],
   ["double", "real"],
   ["double", "integer"],
-  ["decimal", "double precision"],
+  ["double", "oid"],
+  ["double", "money"],
+  ["int", "real"],
+  ["int", "boolean"],
+  ["decimal", "real"],
+  ["long decimal", "double precision"],
+  ["decimal", "integer"],
+  ["fine decimal", "money"],
+  ["whole decimal", "boolean"],
   ["timestamp", "date"],
-  ["timestamp", "time"],
   ["json", "integer"],
   ["long or string", "uuid"],
 ])("some values of %s are refused by %s", (field, type) => {
@@ -69,9 +84,11 @@ test.each([
   ["long", "timestamptz"],
   ["long", "bytea"],
   ["long", "integer[]"],
-  ["decimal", "integer"],
+  ["decimal", "boolean"],
   ["boolean", "integer"],
   ["timestamp", "bigint"],
+  ["timestamp", "time"],
+  ["timestamp", "timetz"],
   ["date", "integer"],
   ["uuid", "bigint"],
   ["bytes", "uuid"],
@@ -79,6 +96,18 @@ test.each([
   ["map", "integer"],
 ])("%s is refused by %s", (field, type) => {
   expect(misfit(field, type)).toBe("error");
+});
+
+test("what only the sink refuses is said to be refused, not changed", () => {
+  expect(parameterMisfit(FIELDS.timestamp as AvroType, pg("date"))?.why).toBe(
+    "the sink refuses those with a time of day",
+  );
+  expect(parameterMisfit(FIELDS.double as AvroType, pg("real"))?.why).toBe(
+    "the sink refuses numbers that real would round",
+  );
+  expect(parameterMisfit(FIELDS.decimal as AvroType, pg("integer"))?.why).toBe(
+    "integer takes whole numbers, none with a fraction",
+  );
 });
 
 test("text that a type of its own would say better is mentioned", () => {

@@ -67,41 +67,31 @@ const FLOATS = new Set<number>([OID.float4, OID.float8]);
 const MONEY = 790;
 const INTERVAL = 1186;
 const TIMETZ = 1266;
-const INTEGERS = new Set<number>([OID.int2, OID.int4, OID.int8]);
+const INTEGERS = new Set<number>([OID.int2, OID.int4, OID.int8, OID.oid]);
 const TIMESTAMPS = new Set<number>([OID.timestamp, OID.timestamptz]);
+const TIMES = new Set<number>([OID.time, TIMETZ]);
 
+/** What the sink refuses, because Postgres would take and change it, is `guardOf` of shared/contracts. */
 function scalarMisfit(kind: string, type: AvroType, pg: PgType): Verdict {
-  const shape = shapeOf(type);
   switch (kind) {
     case "int":
     case "long":
-      if (FLOATS.has(pg.oid) && kind === "long") return partly(`${pg.name} does not hold every whole number`);
-      if (pg.oid === OID.bool) return partly("only 0 and 1 are taken for boolean");
-      return pg.category === "N" ? undefined : refused(pg);
     case "float":
     case "double":
-      if (pg.oid === OID.float4 && kind === "double") return partly("real holds 6 digits");
-      if (INTEGERS.has(pg.oid)) return partly(`${pg.name} holds no fractions`);
-      if (pg.oid === MONEY) return partly("money holds no more than cents");
-      return pg.category === "N" ? undefined : refused(pg);
-    case "decimal": {
-      const scale = shape.kind === "decimal" ? shape.scale : 0;
-      if (pg.oid === OID.numeric) return undefined;
-      if (FLOATS.has(pg.oid) || pg.oid === MONEY) return partly(`${pg.name} does not hold every decimal`);
-      return INTEGERS.has(pg.oid) && scale === 0 ? undefined : refused(pg);
-    }
+    case "decimal":
+      return numberMisfit(kind, type, pg);
     case "boolean":
       return pg.oid === OID.bool ? undefined : refused(pg);
     case "timestamp-micros":
     case "timestamp-millis":
-      if (pg.oid === OID.date) return partly("date holds no time of day");
-      if (pg.oid === OID.time || pg.oid === TIMETZ) return partly(`${pg.name} holds no date`);
+      if (pg.oid === OID.date) return partly("the sink refuses those with a time of day");
+      if (TIMES.has(pg.oid)) return { severity: "error", why: "the sink refuses to leave out their date" };
       return TIMESTAMPS.has(pg.oid) ? undefined : refused(pg);
     case "date":
       return pg.oid === OID.date || TIMESTAMPS.has(pg.oid) ? undefined : refused(pg);
     case "time-micros":
     case "time-millis":
-      return [OID.time, TIMETZ, INTERVAL].includes(pg.oid) ? undefined : refused(pg);
+      return TIMES.has(pg.oid) || pg.oid === INTERVAL ? undefined : refused(pg);
     case "uuid":
       return pg.oid === OID.uuid ? undefined : refused(pg);
     case "bytes":
@@ -112,4 +102,33 @@ function scalarMisfit(kind: string, type: AvroType, pg: PgType): Verdict {
     default:
       return refused(pg);
   }
+}
+
+function numberMisfit(kind: string, type: AvroType, pg: PgType): Verdict {
+  const shape = shapeOf(type);
+  const isWhole = kind === "int" || kind === "long" || (shape.kind === "decimal" && shape.scale === 0);
+  if (pg.oid === OID.bool && (shape.kind !== "decimal" || isWhole))
+    return partly("boolean takes 0 and 1, no other number");
+  if (pg.category !== "N") return refused(pg);
+  if (INTEGERS.has(pg.oid))
+    return isWhole ? undefined : partly(`${pg.name} takes whole numbers, none with a fraction`);
+  if (pg.oid === MONEY) {
+    const isCents = isWhole || (shape.kind === "decimal" && shape.scale <= 2);
+    return isCents ? undefined : partly("the sink refuses fractions of a cent");
+  }
+  if (FLOATS.has(pg.oid) && !isHeldBy(type, pg))
+    return partly(`the sink refuses numbers that ${pg.name} would round`);
+  return undefined;
+}
+
+/** Decimal digits that every floating-point number of the type keeps. */
+const REAL_DIGITS = 6;
+const DOUBLE_DIGITS = 15;
+
+/** Whether the floating-point type holds every value of the field. */
+function isHeldBy(type: AvroType, pg: PgType): boolean {
+  const shape = shapeOf(type);
+  const isDouble = pg.oid === OID.float8;
+  if (shape.kind === "decimal") return shape.precision <= (isDouble ? DOUBLE_DIGITS : REAL_DIGITS);
+  return shape.kind === "float" || (isDouble && (shape.kind === "double" || shape.kind === "int"));
 }
