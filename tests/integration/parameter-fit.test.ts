@@ -24,7 +24,7 @@ const FIELDS: Record<string, { readonly type: AvroType; readonly values: readonl
   "decimal(12, 0)": { type: decimal(12, 0), values: ["1", "7", "123456789012"] },
   "decimal(12, 2)": { type: decimal(12, 2), values: ["1.00", "7.50", "1234567890.12"] },
   "decimal(12, 9)": { type: decimal(12, 9), values: ["1.000000000", "0.123456789"] },
-  "decimal(6, 2)": { type: decimal(6, 2), values: ["1.00", "1234.56", "0.01"] },
+  "decimal(6, 2)": { type: decimal(6, 2), values: ["1.00", "7.50", "0.01"] },
   "decimal(15, 0)": { type: decimal(15, 0), values: ["1", "999999999999999"] },
   "decimal(20, 2)": { type: decimal(20, 2), values: ["1.00", "7.50", "9007199254740993.00"] },
   boolean: { type: "boolean", values: [true, false] },
