@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import type { OwnPostgres } from "./own-postgres.ts";
-import { createSourceFixture, type SourceFixture, transformationsOf } from "./source.ts";
+import { createSourceFixture, type SourceFixture, type SourceOptions, transformationsOf } from "./source.ts";
 
 /** What the sources here publish, and a table that they do not. */
 export const TABLES = `
@@ -8,7 +8,10 @@ export const TABLES = `
   CREATE TABLE elsewhere (filler text)`;
 
 /** A source over the table `rows` of a server. */
-export function rowsFixture({ stack }: OwnPostgres): Promise<SourceFixture> {
+export function rowsFixture(
+  { stack }: Pick<OwnPostgres, "stack">,
+  { deletes = true, ...more }: Partial<SourceOptions> & { deletes?: boolean } = {},
+): Promise<SourceFixture> {
   return createSourceFixture({
     stack,
     sql: TABLES,
@@ -19,10 +22,11 @@ export function rowsFixture({ stack }: OwnPostgres): Promise<SourceFixture> {
         transformations: transformationsOf(
           "rows",
           "SELECT id, n FROM rows WHERE id = :id",
-          "SELECT :id AS id",
+          deletes ? "SELECT :id AS id" : undefined,
         ),
       },
     ],
+    ...more,
   });
 }
 

@@ -8,6 +8,7 @@ import { NETWORK } from "./network.ts";
 import { POISON } from "./poison.ts";
 import { POSTGRES } from "./postgres.ts";
 import { PROCESSES } from "./processes.ts";
+import { REBUILD } from "./rebuild.ts";
 import { REGISTRY } from "./registry.ts";
 import { transactions } from "./transactions.ts";
 import { WAL } from "./wal.ts";
@@ -27,5 +28,6 @@ export function allFaults(hugeRows = 0): readonly Fault[] {
     ...CLOCKS,
     ...DISK,
     ...WAL,
+    ...REBUILD,
   ];
 }

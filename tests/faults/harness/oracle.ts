@@ -12,16 +12,30 @@ const DESTINATION_OWNERS = "SELECT id, items, total FROM owners WHERE items > 0 
 export type Complaints = string[];
 
 /** Compares the databases, by plain SQL, while nothing is written to the source. */
-export async function compareDatabases({ database, destination }: Pipeline): Promise<Complaints> {
-  const pairs: [string, string, string][] = [
-    ["items", ITEMS, ITEMS],
-    ["owners", SOURCE_OWNERS, DESTINATION_OWNERS],
+export function compareDatabases(pipeline: Pipeline): Promise<Complaints> {
+  return compare(pipeline, [
+    ...COPIES,
     [
       "events applied per key",
       "SELECT id, events FROM audit ORDER BY id",
       "SELECT id, events FROM tally ORDER BY id",
     ],
-  ];
+  ]);
+}
+
+/** Compares what was copied, whichever events it came by: where changes were missing, they are not those of the source. */
+export function compareCopies(pipeline: Pipeline): Promise<Complaints> {
+  return compare(pipeline, COPIES);
+}
+
+type Pair = readonly [what: string, sourceSql: string, destinationSql: string];
+
+const COPIES: readonly Pair[] = [
+  ["items", ITEMS, ITEMS],
+  ["owners", SOURCE_OWNERS, DESTINATION_OWNERS],
+];
+
+async function compare({ database, destination }: Pipeline, pairs: readonly Pair[]): Promise<Complaints> {
   const complaints: Complaints = [];
   for (const [what, sourceSql, destinationSql] of pairs) {
     const [wanted, found] = await Promise.all([database.query(sourceSql), destination.query(destinationSql)]);
@@ -41,6 +55,17 @@ export async function compareOrder({ destination }: Pipeline): Promise<Complaint
 
 /** Reads the topics as a stranger that sees committed records only. */
 export async function checkTopics(pipeline: Pipeline): Promise<Complaints> {
+  const { items, all } = await readTopics(pipeline);
+  return [...checkPositions(all), ...checkPartitions(all), ...(await checkCounts(pipeline, items))];
+}
+
+/** Reads the topics for their positions only: every one once, and growing. */
+export async function checkPlaces(pipeline: Pipeline): Promise<Complaints> {
+  const { all } = await readTopics(pipeline);
+  return [...checkPositions(all), ...checkPartitions(all)];
+}
+
+async function readTopics(pipeline: Pipeline): Promise<{ items: ReadRecord[]; all: ReadRecord[] }> {
   const { brokers } = pipeline.servers;
   // Records of foreign producers have no position; the connectors' own must all have one.
   const read = async (topic: string) =>
@@ -48,8 +73,7 @@ export async function checkTopics(pipeline: Pipeline): Promise<Complaints> {
       ({ headers }) => headers.foreign === undefined,
     );
   const items = await read(pipeline.topic("item"));
-  const all = [...items, ...(await read(pipeline.topic("owner")))];
-  return [...checkPositions(all), ...checkPartitions(all), ...(await checkCounts(pipeline, items))];
+  return { items, all: [...items, ...(await read(pipeline.topic("owner")))] };
 }
 
 /** The events of a transaction are numbered from 0 over all topics, none missing and none twice. */
