@@ -146,7 +146,9 @@ export class DestinationAudit {
     before: Round | undefined,
   ): Promise<void> {
     const { reader, signal } = this.#options;
-    const batch = new EventBatch(check, (compared, isMoving) => this.#judge(compared, isMoving, round, before));
+    const batch = new EventBatch(check, (compared, isMoving) =>
+      this.#judge(compared, isMoving, round, before),
+    );
     let done = 0;
     for await (const { partition, records } of topicRecords(reader, bounds, signal)) {
       for (const { key, value, offset } of records) {
