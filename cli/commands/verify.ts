@@ -2,12 +2,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { RejotError } from "../../shared/errors/error.ts";
 import { backfillName } from "../../shared/kafka/backfill-record.ts";
 import { loadManifests } from "../../shared/manifest/load.ts";
-import {
-  type ResolvedPublicSchema,
-  type Role,
-  resolveWorkspace,
-  type Workspace,
-} from "../../shared/manifest/workspace.ts";
+import { type Role, resolveWorkspace, type Workspace } from "../../shared/manifest/workspace.ts";
 import { readSettings } from "../../shared/settings/settings.ts";
 import { type CliContext, Exit } from "../context.ts";
 import { withExamples } from "../help.ts";
@@ -79,7 +74,7 @@ async function run(paths: readonly string[], flags: VerifyFlags, context: CliCon
   const { reports, failure } = await verify({
     workspace,
     config: readSettings(sourceSettings, { prefix, env: context.env, args: [] }).values,
-    wants: ({ schema }) => isWanted(schema, flags.schema),
+    wants: (name, major) => isWanted({ name, version: { major } }, flags.schema),
     show: flags.show,
     rounds: flags.rounds,
     timeoutMs: flags.timeout * 1_000,
@@ -97,18 +92,25 @@ async function run(paths: readonly string[], flags: VerifyFlags, context: CliCon
   if (exitCode !== 0) throw new Exit(exitCode);
 }
 
-function isWanted(schema: ResolvedPublicSchema["schema"], wanted: readonly string[]): boolean {
+type Named = Parameters<typeof backfillName>[0];
+
+function isWanted(schema: Named, wanted: readonly string[]): boolean {
   return wanted.length === 0 || wanted.includes(schema.name) || wanted.includes(backfillName(schema));
 }
 
 /** Throws USAGE when there is nothing to compare, or a name that no public schema has. */
-function requireKnown({ sources }: Workspace, wanted: readonly string[]): void {
-  const published = sources.flatMap(({ publicSchemas }) => publicSchemas.map(({ schema }) => schema));
-  const known = [...new Set(published.map(backfillName))].join(", ") || "none";
-  if (published.length === 0)
-    throw new RejotError("USAGE", { detail: "the manifests have nothing to compare" });
+function requireKnown({ sources, destinations }: Workspace, wanted: readonly string[]): void {
+  const published = sources.flatMap(({ publicSchemas }) => publicSchemas.map(({ schema }): Named => schema));
+  const consumed = destinations.flatMap(({ consumers }) =>
+    consumers.map(({ consumerSchema: { publicSchema } }): Named => {
+      return { name: publicSchema.name, version: { major: publicSchema.majorVersion } };
+    }),
+  );
+  const all = [...published, ...consumed];
+  if (all.length === 0) throw new RejotError("USAGE", { detail: "the manifests have nothing to compare" });
+  const known = [...new Set(all.map(backfillName))].join(", ");
   for (const name of wanted) {
-    if (!published.some((schema) => isWanted(schema, [name])))
+    if (!all.some((schema) => isWanted(schema, [name])))
       throw new RejotError("USAGE", { detail: `"${name}"; there are: ${known}` });
   }
 }

@@ -81,7 +81,10 @@ export class DestinationAudit {
     try {
       const opened = await check.open();
       if (opened.kind === "incomparable") report.incomparable = opened.reason;
-      else await this.#compare(check, opened.applied, { report, suspects }, before);
+      else {
+        report.notes.push(...opened.notes);
+        await this.#compare(check, opened.applied, { report, suspects }, before);
+      }
       return { report, suspects };
     } catch (error) {
       suspects[Symbol.dispose]();

@@ -13,9 +13,12 @@ export interface TopicEvent {
 /** Partition → the offset of the next event that a destination will apply: all below is applied, nothing else is. */
 export type AppliedOffsets = ReadonlyMap<number, bigint>;
 
-/** What a destination is compared by: the offsets of its snapshot, or why its consumer schema cannot be compared. */
+/**
+ * What a destination is compared by: the offsets of its snapshot, with what is left out of the comparison; or why its
+ * consumer schema cannot be compared.
+ */
 export type Opened =
-  | { readonly kind: "open"; readonly applied: AppliedOffsets }
+  | { readonly kind: "open"; readonly applied: AppliedOffsets; readonly notes: readonly string[] }
   | { readonly kind: "incomparable"; readonly reason: string };
 
 /** An event whose row is there with other values. */

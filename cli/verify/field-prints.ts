@@ -75,7 +75,7 @@ function compile(schema: AvroRecord, fields: readonly string[]): Compiled {
 }
 
 /** Whether an error is the record's own; anything else (the registry is away) is not to be counted against it. */
-function isUnreadable(error: unknown): boolean {
+export function isUnreadable(error: unknown): boolean {
   return !(isRetryable(error) || (error instanceof RejotError && error.code === "REGISTRY_REFUSED"));
 }
 

@@ -4,14 +4,23 @@ import { ERRORS } from "../../shared/errors/table.ts";
 import { backfillName } from "../../shared/kafka/backfill-record.ts";
 import { createKafka } from "../../shared/kafka/kafka-client.ts";
 import { createKafkaReader } from "../../shared/kafka/kafka-reader.ts";
-import { progressTopic } from "../../shared/kafka/naming.ts";
-import type { ResolvedPublicSchema, ResolvedSource, Workspace } from "../../shared/manifest/workspace.ts";
+import { consumerGroup, progressTopic } from "../../shared/kafka/naming.ts";
+import type {
+  ResolvedConsumer,
+  ResolvedDestination,
+  ResolvedPublicSchema,
+  ResolvedSource,
+  Workspace,
+} from "../../shared/manifest/workspace.ts";
 import { createLogger } from "../../shared/observability/logger.ts";
-import { createSchemaRegistry } from "../../shared/registry/schema-registry.ts";
+import { createSchemaRegistry, type SchemaRegistry } from "../../shared/registry/schema-registry.ts";
+import { DestinationLetters } from "../../sink-connector/postgres-destination-letters.ts";
 import type { SourceConfig } from "../../source-connector/config.ts";
 import { ProgressWatcher } from "../../source-connector/progress/kafka-progress.ts";
 import { requireSameHistory } from "../../source-connector/setup/starting-point.ts";
+import { DestinationAudit } from "./destination-audit.ts";
 import { newReport, type PairReport } from "./pair-report.ts";
+import { PostgresDestinationCheck } from "./postgres-destination-check.ts";
 import { type AuditSettings, SourceAudit } from "./source-audit.ts";
 import { SourceRows } from "./source-rows.ts";
 
@@ -19,8 +28,8 @@ import { SourceRows } from "./source-rows.ts";
 export interface VerifyOptions extends Omit<AuditSettings, "registry" | "workDir"> {
   readonly workspace: Workspace;
   readonly config: SourceConfig;
-  /** Whether a public schema is to be looked at. */
-  readonly wants: (publicSchema: ResolvedPublicSchema) => boolean;
+  /** Whether a public schema is to be looked at, also one that only consumer schemas tell of. */
+  readonly wants: (name: string, major: number) => boolean;
   /** Default: the system's directory for temporary files. */
   readonly workDir: string | undefined;
   /** Told of each comparison as soon as it is over. */
@@ -44,9 +53,18 @@ export async function verify(
     reports.push(report as PairReport);
     options.onReport(report);
   };
-  for (const source of options.workspace.sources) {
-    const publicSchemas = source.publicSchemas.filter(options.wants);
+  const { workspace, wants } = options;
+  for (const source of workspace.sources) {
+    const publicSchemas = source.publicSchemas.filter(({ schema }) =>
+      wants(schema.name, schema.version.major),
+    );
     if (publicSchemas.length > 0) await verifySource({ ...source, publicSchemas }, options, done);
+  }
+  for (const destination of workspace.destinations) {
+    const consumers = destination.consumers.filter(({ consumerSchema: { publicSchema } }) =>
+      wants(publicSchema.name, publicSchema.majorVersion),
+    );
+    if (consumers.length > 0) await verifyDestination(destination, consumers, options, done);
   }
   return { reports, failure };
 }
@@ -56,9 +74,8 @@ type Done = (report: PairReport, error?: unknown) => void;
 async function verifySource(source: ResolvedSource, options: VerifyOptions, done: Done): Promise<void> {
   const { config, signal, timeoutMs, workDir = tmpdir(), ...settings } = options;
   await using cleanup = new AsyncDisposableStack();
-  const { schemaRegistry, topicPrefix = "" } = source.eventStore;
-  const { url, auth } = schemaRegistry;
-  const registry = createSchemaRegistry(auth === undefined ? { url } : { url, auth });
+  const { topicPrefix = "" } = source.eventStore;
+  const registry = registryOf(source.eventStore);
   const left = [...source.publicSchemas];
   try {
     const rows = cleanup.use(await SourceRows.open({ source, config, registry, timeoutMs, signal }));
@@ -85,6 +102,84 @@ async function verifySource(source: ResolvedSource, options: VerifyOptions, done
   } catch (error) {
     for (const publicSchema of left) done(newReport(aboutSource(publicSchema)), error);
   }
+}
+
+async function verifyDestination(
+  destination: ResolvedDestination,
+  consumers: readonly ResolvedConsumer[],
+  options: VerifyOptions,
+  done: Done,
+): Promise<void> {
+  const { workDir = tmpdir(), config: _config, ...settings } = options;
+  const { eventStore, manifestSlug, dataStoreSlug } = destination;
+  const registry = registryOf(eventStore);
+  const group = consumerGroup(eventStore.topicPrefix ?? "", manifestSlug, dataStoreSlug);
+  const kafka = createKafka(eventStore, { clientId: "rejot-verify", logger: createLogger("verify") });
+  const reader = createKafkaReader(kafka);
+  try {
+    for (const consumer of consumers) {
+      const check = { ...settings, workDir, destination, consumer, group, registry };
+      const audit = new DestinationAudit({
+        ...settings,
+        registry,
+        workDir,
+        reader,
+        about: aboutConsumer(destination, consumer),
+        createCheck: () => new PostgresDestinationCheck(check),
+      });
+      await audit.run().then(
+        async () => {
+          await addNotes(audit.report, destination, consumer);
+          done(audit.report);
+        },
+        (error: unknown) => done(audit.report, error),
+      );
+    }
+  } finally {
+    await reader.close();
+  }
+}
+
+/** What explains differences. */
+async function addNotes(
+  { notes }: PairReport,
+  destination: ResolvedDestination,
+  { consumerSchema, publicSchema, topic }: ResolvedConsumer,
+): Promise<void> {
+  if (publicSchema === undefined)
+    notes.push("its publisher's manifest is not in the workspace: source and topic are not compared");
+  const letters = await DestinationLetters.open(destination);
+  try {
+    const name = `${destination.manifestSlug}/${consumerSchema.name}`;
+    const waiting = (await letters.counts())
+      .filter((each) => each.consumerName === name && each.topic === topic)
+      .reduce((sum, each) => sum + each.waiting, 0);
+    if (waiting > 0)
+      notes.push(
+        `${waiting} of its events were set aside (rejot-kafka dead-letters list): their rows are older`,
+      );
+  } finally {
+    await letters.close();
+  }
+}
+
+function registryOf({ schemaRegistry: { url, auth } }: ResolvedDestination["eventStore"]): SchemaRegistry {
+  return createSchemaRegistry(auth === undefined ? { url } : { url, auth });
+}
+
+function aboutConsumer(
+  { manifestSlug, dataStoreSlug }: ResolvedDestination,
+  { consumerSchema, topic }: ResolvedConsumer,
+) {
+  const { name, majorVersion } = consumerSchema.publicSchema;
+  return {
+    kind: "destination" as const,
+    manifest: manifestSlug,
+    dataStore: dataStoreSlug,
+    publicSchema: `${name}.v${majorVersion}`,
+    consumerSchema: consumerSchema.name,
+    topic,
+  };
 }
 
 function aboutSource({ manifestSlug, dataStoreSlug, schema, topic }: ResolvedPublicSchema) {

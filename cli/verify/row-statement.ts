@@ -1,0 +1,70 @@
+import type { SqlTemplate } from "../../shared/postgres/sql/template.ts";
+import { quoteIdentifier } from "../../shared/postgres/table-info.ts";
+import type { StatementParameters } from "../../sink-connector/applier/postgres-parameters.ts";
+import type { DerivedColumn, DerivedRows } from "./derive/derived-rows.ts";
+import { type ParameterUse, renderExpression } from "./derive/inserted-expressions.ts";
+
+/** The SELECT that looks the rows of events up. */
+export interface RowStatement {
+  /**
+   * Takes one text[] for each parameter of the consumer schema's statement, and one of any texts, as long, before them.
+   * Gives, for each event in order, its row's identity (null when there is none), then t or f for each compared column.
+   */
+  readonly text: string;
+  /** The compared columns, with the fields that each shows. */
+  readonly columns: readonly { readonly column: string; readonly fields: readonly string[] }[];
+}
+
+/** What tells a row of a table, partitions included, from all others of a snapshot. */
+export const IDENTITY = "_rejot_t.tableoid::text || _rejot_t.ctid::text";
+
+/**
+ * Writes the SELECT. Values are compared as text, after the cast that an INSERT does: every type has one, and values
+ * that are equal and not the same (1.0 and 1.00) are told apart. `types` are those of the table's columns.
+ */
+export function rowStatement(
+  template: SqlTemplate,
+  { table, key, compared }: DerivedRows,
+  { shape, castTypes }: StatementParameters,
+  types: ReadonlyMap<string, string>,
+  fields: readonly string[],
+): RowStatement {
+  const byUse = shape.names.length !== template.names.length;
+  const indexOf = ({ name, use }: ParameterUse): number => (byUse ? use : shape.names.indexOf(name));
+  const value = ({ column, expression }: DerivedColumn): string => {
+    const text = renderExpression(expression, (use) => {
+      const index = indexOf(use);
+      return `(_rejot_p._rejot_c${index}::${castTypes[index]})`;
+    });
+    return `(${text})::${types.get(column)}`;
+  };
+  const own = (column: string): string => `_rejot_t.${quoteIdentifier(column)}`;
+  const arrays = ["$1::text[]", ...castTypes.map((_, i) => `$${i + 2}::text[]`)].join(", ");
+  const names = ["_rejot_n", ...castTypes.map((_, i) => `_rejot_c${i}`), "_rejot_ord"].join(", ");
+  const same = compared.map(
+    (column) => `${own(column.column)}::text IS NOT DISTINCT FROM (${value(column)})::text`,
+  );
+  const found = key.map((column) => `${own(column.column)} = ${value(column)}`);
+  return {
+    text:
+      `SELECT ${[IDENTITY, ...same].join(",\n")}\nFROM unnest(${arrays}) WITH ORDINALITY AS _rejot_p(${names})\n` +
+      `LEFT JOIN ${quoteIdentifier(table.schema)}.${quoteIdentifier(table.name)} AS _rejot_t ON ${found.join(" AND ")}\n` +
+      "ORDER BY _rejot_p._rejot_ord",
+    columns: compared.map(({ column, expression }) => ({
+      column,
+      fields: fieldsOf(expression.parts, template, fields),
+    })),
+  };
+}
+
+function fieldsOf(
+  parts: readonly (string | ParameterUse)[],
+  template: SqlTemplate,
+  fields: readonly string[],
+): string[] {
+  const names = parts.flatMap((part) => (typeof part === "string" ? [] : [part.name]));
+  const named = names.map((name) =>
+    template.style === "positional" ? (fields[Number(name) - 1] ?? name) : name,
+  );
+  return [...new Set(named)];
+}
