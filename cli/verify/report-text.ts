@@ -29,8 +29,13 @@ export function verdictLine(reports: readonly PairReport[]): string {
   if (failed.length > 0) parts.push(`failed: ${failed.map(shortName).join(", ")}`);
   if (unsettled > 0) parts.push(`${count(unsettled)} unsettled`);
   if (incomparable.length > 0) parts.push(`not compared: ${incomparable.map(shortName).join(", ")}`);
-  const verdict = failed.length > 0 ? "FAILED" : differing.length > 0 ? "DIFFERENT" : "EQUAL";
-  return `${verdict}: ${parts.join("; ")}`;
+  return `${verdictOf(failed.length, differing.length, compared.length)}: ${parts.join("; ")}`;
+}
+
+function verdictOf(failed: number, differing: number, compared: number): string {
+  if (failed > 0) return "FAILED";
+  if (differing > 0) return "DIFFERENT";
+  return compared > 0 ? "EQUAL" : "NOTHING COMPARED";
 }
 
 function titleOf(report: PairReport): string {
