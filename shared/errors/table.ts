@@ -86,6 +86,14 @@ export const ERRORS = {
     retryable: true,
     exitCode: 3,
   },
+  CERTIFICATE_REFUSED: {
+    title: "The certificate of a server was not accepted",
+    cause:
+      "It has expired, is for another host, or comes from an authority that the connection does not trust.",
+    hint: "Renew the server's certificate, or name its authority in the connection (ssl.ca); the connectors keep trying.",
+    retryable: true,
+    exitCode: 3,
+  },
   POSTGRES_REFUSED: {
     title: "Postgres refused the connection",
     cause: "A wrong user or password, an unknown database, or a missing right.",

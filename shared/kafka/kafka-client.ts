@@ -1,4 +1,5 @@
 import { type Admin, Kafka, type KafkaConfig, type logCreator, logLevel } from "kafkajs";
+import { isCertificateRefused } from "../errors/certificate.ts";
 import { RejotError } from "../errors/error.ts";
 import { retry } from "../lifecycle/backoff.ts";
 import type { KafkaConnection } from "../manifest/schema.ts";
@@ -108,7 +109,10 @@ export async function partitionCounts(admin: Admin, topics: readonly string[]): 
 const FENCED = new Set(["INVALID_PRODUCER_EPOCH", "PRODUCER_FENCED", "INVALID_PRODUCER_ID_MAPPING"]);
 const DENIED = /AUTHORIZATION_FAILED|SASL|UNSUPPORTED_SASL|ILLEGAL_SASL/;
 
-/** Gives an error of kafkajs its code: KAFKA_FENCED, KAFKA_DENIED, KAFKA_REFUSED (final) or KAFKA_UNREACHABLE. */
+/**
+ * Gives an error of kafkajs its code: KAFKA_FENCED, KAFKA_DENIED, KAFKA_RECORD_TOO_LARGE, KAFKA_TRANSACTION_TIMEOUT,
+ * CERTIFICATE_REFUSED or KAFKA_UNREACHABLE.
+ */
 export function kafkaError(cause: unknown, doing: string): RejotError {
   // kafkajs wraps what is thrown by those whom it calls.
   for (let e = cause; e instanceof Error; e = e.cause) if (e instanceof RejotError) return e;
@@ -123,7 +127,10 @@ export function kafkaError(cause: unknown, doing: string): RejotError {
   }
   if (type === "INVALID_TRANSACTION_TIMEOUT")
     return new RejotError("KAFKA_TRANSACTION_TIMEOUT", { detail, cause });
-  return new RejotError("KAFKA_UNREACHABLE", { detail, cause });
+  return new RejotError(isCertificateRefused(cause) ? "CERTIFICATE_REFUSED" : "KAFKA_UNREACHABLE", {
+    detail,
+    cause,
+  });
 }
 
 /** The protocol's name of an error, through kafkajs' wrappers. */

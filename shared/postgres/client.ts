@@ -1,4 +1,5 @@
 import pg from "pg";
+import { isCertificateRefused } from "../errors/certificate.ts";
 import { RejotError } from "../errors/error.ts";
 import type { ErrorCode } from "../errors/table.ts";
 import type { PostgresConnection } from "../manifest/schema.ts";
@@ -60,7 +61,7 @@ export function clientConfig(connection: PostgresConnection, options: ConnectOpt
 
 /**
  * Connects; to the first that takes writes where the connection names several servers, as libpq does with
- * target_session_attrs=read-write. Throws POSTGRES_UNREACHABLE, POSTGRES_IS_STANDBY (both retryable) or
+ * target_session_attrs=read-write. Throws POSTGRES_UNREACHABLE, CERTIFICATE_REFUSED, POSTGRES_IS_STANDBY (retryable) or
  * POSTGRES_REFUSED (wrong password, unknown database).
  * The caller owns the client and ends it; an `error` listener is attached so that a connection lost while idle
  * does not end the process: the next query fails instead.
@@ -174,8 +175,9 @@ export function isTransientPostgresError(error: unknown): boolean {
 /** Wraps an error of a connection attempt or of a lost connection into one with a code. */
 export function postgresError(cause: unknown, server: string): RejotError {
   const state = sqlState(cause);
-  const code: ErrorCode =
-    state !== undefined && /^(28|3D|42501)/.test(state) ? "POSTGRES_REFUSED" : "POSTGRES_UNREACHABLE";
+  const refused = state !== undefined && /^(28|3D|42501)/.test(state);
+  const unreachable = isCertificateRefused(cause) ? "CERTIFICATE_REFUSED" : "POSTGRES_UNREACHABLE";
+  const code: ErrorCode = refused ? "POSTGRES_REFUSED" : unreachable;
   const message =
     cause instanceof Error
       ? cause.message || (cause as NodeJS.ErrnoException).code || cause.name

@@ -1,3 +1,4 @@
+import { isCertificateRefused } from "../errors/certificate.ts";
 import { RejotError } from "../errors/error.ts";
 
 /** An answer of the registry: its status and the JSON it sent, if it was JSON. */
@@ -46,7 +47,8 @@ export function createRegistryRequest(options: RegistryHttpOptions): RegistryReq
       });
       text = await answer.text();
     } catch (cause) {
-      throw new RejotError("REGISTRY_UNREACHABLE", { detail: `${address}: ${reason(cause)}` });
+      const code = isCertificateRefused(cause) ? "CERTIFICATE_REFUSED" : "REGISTRY_UNREACHABLE";
+      throw new RejotError(code, { detail: `${address}: ${reason(cause)}` });
     }
     return accept(answer.status, parse(text), address);
   };

@@ -1,5 +1,6 @@
 import type { Fault } from "../harness/fault.ts";
 import { BROKERS } from "./brokers.ts";
+import { CERTIFICATES } from "./certificates.ts";
 import { CLOCKS } from "./clocks.ts";
 import { DESTINATION } from "./destination.ts";
 import { DISK } from "./disk.ts";
@@ -26,6 +27,7 @@ export function allFaults(hugeRows = 0): readonly Fault[] {
     ...POISON,
     ...BROKERS,
     ...CLOCKS,
+    ...CERTIFICATES,
     ...DISK,
     ...WAL,
     ...REBUILD,

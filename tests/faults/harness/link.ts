@@ -83,6 +83,11 @@ export class Link implements AsyncDisposable {
     return count;
   }
 
+  /** How many of the connections of now are such. */
+  count(which: (connection: { readonly startup: string }) => boolean): number {
+    return [...this.#connections].filter(which).length;
+  }
+
   /** Passes everything on so much later. */
   delay(ms: number): void {
     this.#delayMs = ms;

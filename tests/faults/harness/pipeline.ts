@@ -6,12 +6,13 @@ import { type SpawnedConnector, spawnConnector, writeFiles } from "../../support
 import { createDatabase, type TestDatabase } from "../../support/database.ts";
 import type { StackAddresses } from "../../support/global-stack.ts";
 import { randomName } from "../../support/names.ts";
+import type { Authority } from "./certificates.ts";
 import type { Clock } from "./clocks.ts";
 import { Link } from "./link.ts";
 import { RegistryFront } from "./registry-front.ts";
 import type { SmallDisk } from "./small-disk.ts";
 import { consumerSchemas, DESTINATION_SQL, publicSchemas, SOURCE_SQL } from "./tables.ts";
-import { kafkaWire, postgresWire } from "./wire.ts";
+import { kafkaWire, postgresWire, rawWire } from "./wire.ts";
 
 /** The servers of a pipeline; the destination may have a Postgres of its own. */
 export interface FaultServers extends StackAddresses {
@@ -22,6 +23,9 @@ export interface FaultServers extends StackAddresses {
     readonly kafka?: readonly KafkaServer[];
     readonly clock?: Clock;
     readonly disk?: SmallDisk;
+    readonly authority?: Authority;
+    /** Address of the brokers for those who speak TLS with them. */
+    readonly tlsBrokers?: readonly string[];
   };
 }
 
@@ -34,6 +38,8 @@ export interface PipelineOptions {
   readonly sinkArgs?: readonly string[];
   /** Added to the environment of both connectors. */
   readonly env?: Record<string, string>;
+  /** Postgres is spoken to with TLS, so nothing can be held by name. */
+  readonly tls?: boolean;
   /** Changes both manifests before they are written. */
   readonly adapt?: (manifest: Manifest) => void;
   /** SQL for the two databases, after their tables are made. */
@@ -104,9 +110,10 @@ export class Pipeline implements AsyncDisposable {
         sql: `${DESTINATION_SQL};${options.destinationSql ?? ""}`,
       }),
     );
+    const wire = options.tls === true ? rawWire : postgresWire;
     const links: Links = {
-      sourcePostgres: resources.use(await Link.start(servers.postgres, postgresWire)),
-      destinationPostgres: resources.use(await Link.start(destinationServer, postgresWire)),
+      sourcePostgres: resources.use(await Link.start(servers.postgres, wire)),
+      destinationPostgres: resources.use(await Link.start(destinationServer, wire)),
       sourceKafka: await kafkaLinks(resources, servers.brokers),
       sinkKafka: await kafkaLinks(resources, servers.brokers),
       sourceRegistry: resources.use(await RegistryFront.start(servers.registryUrl)),
