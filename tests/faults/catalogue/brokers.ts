@@ -40,6 +40,37 @@ const leaderKilled = onThree({
   },
 });
 
+/** The partition of an internal topic that a name belongs to: Java's hash of the name. */
+function partitionOf(name: string, partitions: number): number {
+  let hash = 0;
+  for (const char of name) hash = (Math.imul(hash, 31) + (char.codePointAt(0) ?? 0)) | 0;
+  return (hash & 0x7fffffff) % partitions;
+}
+
+/** As the brokers of the tests have it. */
+const INTERNAL_PARTITIONS = 8;
+
+const coordinatorKilled = onThree({
+  id: "brokers-coordinator-killed",
+  title:
+    "the coordinator of the source's transactions, then that of the sink's group, is killed and comes back",
+  async run(context) {
+    const { pipeline, last, random } = context;
+    const transactions = partitionOf(`rejot.source.${pipeline.slug}.source`, INTERNAL_PARTITIONS);
+    const group = partitionOf(pipeline.group, INTERNAL_PARTITIONS);
+    for (const [topic, partition] of [
+      ["__transaction_state", transactions],
+      ["__consumer_offsets", group],
+    ] as const) {
+      const coordinator = await leaderOf(context, topic, partition);
+      await coordinator.kill();
+      await last(random.int(2_000, 8_000));
+      await coordinator.start();
+      await last(2_000);
+    }
+  },
+});
+
 const rolling = onThree({
   id: "brokers-rolling",
   title:
@@ -121,6 +152,7 @@ const expired = onThree({
 /** What only several brokers can do. */
 export const BROKERS: readonly Fault[] = [
   leaderKilled,
+  coordinatorKilled,
   rolling,
   notInSync,
   hangingLeader,

@@ -159,6 +159,39 @@ function requireRunning({ sink }: Pipeline): void {
   if (sink?.running !== true) throw new Error(`the sink has ended:\n${sink?.logTail()}`);
 }
 
+/** The statement of one event fails by itself, until the destination is mended. */
+const poison = (id: string, title: string, fault: string, repair: string): Fault => ({
+  id: `poison-${id}-stop`,
+  group: "10. Poison",
+  title: `${title} under \`stop\`: its topic stands still; it is mended, the topic goes on`,
+  async run({ pipeline, random, last }) {
+    await pipeline.destination.query(fault);
+    await last(random.int(0, 1_000));
+    await pipeline.database.query("INSERT INTO items VALUES (5000, 1, 100000, nextval('versions'), NULL)");
+    const refused = () => pipeline.sink?.log.some((line) => line.includes("SINK_EVENT_FAILED")) === true;
+    await until(refused, 40_000, "the sink to name the event");
+    await last(random.int(0, 5_000));
+    requireRunning(pipeline);
+    await pipeline.destination.query(repair);
+  },
+});
+
+const outOfRange = poison(
+  "out-of-range",
+  "a value is out of its column's range",
+  "ALTER TABLE items ALTER COLUMN n TYPE smallint",
+  "ALTER TABLE items ALTER COLUMN n TYPE bigint",
+);
+
+const sqlError = poison(
+  "sql-error",
+  "a trigger raises an error",
+  `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+     'BEGIN IF NEW.n >= 100000 THEN RAISE EXCEPTION ''no''; END IF; RETURN NEW; END';
+   CREATE TRIGGER refuses BEFORE INSERT OR UPDATE ON items FOR EACH ROW EXECUTE FUNCTION refuse()`,
+  "DROP TRIGGER refuses ON items",
+);
+
 /** Trouble inside the destination. */
 export const DESTINATION: readonly Fault[] = [
   deadlock,
@@ -169,4 +202,6 @@ export const DESTINATION: readonly Fault[] = [
   longLock,
   foreignKey,
   poisonRepaired,
+  outOfRange,
+  sqlError,
 ];

@@ -117,6 +117,29 @@ const tooLarge: Fault = {
   },
 };
 
+const failsSchema: Fault = {
+  id: "value-fails-schema",
+  group: POISON,
+  title: "a value that the public schema does not allow stops the source; the SQL is mended, it goes on",
+  options: () => ({ sourceSql: "ALTER TABLE items ALTER owner DROP NOT NULL" }),
+  async run({ pipeline, random, last }) {
+    await pipeline.database.query("INSERT INTO items VALUES (5000, NULL, 1, nextval('versions'), NULL)");
+    const source = pipeline.source;
+    await until(() => source?.running === false, 40_000, "the source to stop");
+    if (source?.log.some((line) => line.includes("VALUE_NULL")) !== true)
+      throw new Error(`no VALUE_NULL in\n${source?.logTail()}`);
+    await last(random.int(0, 1_000));
+    await pipeline.change("source", ({ publicSchemas = [] }) => {
+      for (const { name, config } of publicSchemas) {
+        for (const transformation of name === "item" ? config.transformations : [])
+          transformation.sql = transformation.sql.replace(" owner,", " coalesce(owner, 1) AS owner,");
+      }
+    });
+    await pipeline.start("source");
+    await pipeline.database.query("UPDATE items SET owner = 1, v = nextval('versions') WHERE owner IS NULL");
+  },
+};
+
 const topicDeleted: Fault = {
   id: "topic-deleted",
   group: TOPICS,
@@ -150,5 +173,6 @@ export const KAFKA: readonly Fault[] = [
   foreignRecords,
   unknownSchemaCold,
   tooLarge,
+  failsSchema,
   topicDeleted,
 ];

@@ -38,11 +38,25 @@ const COPIES: readonly Pair[] = [
 async function compare({ database, destination }: Pipeline, pairs: readonly Pair[]): Promise<Complaints> {
   const complaints: Complaints = [];
   for (const [what, sourceSql, destinationSql] of pairs) {
+    // Millions of rows are fetched only once there are as many.
+    const [rows, copied] = await Promise.all([
+      countOf(database, sourceSql),
+      countOf(destination, destinationSql),
+    ]);
+    if (rows !== copied) {
+      complaints.push(`${what}: ${copied} rows, ${rows} wanted`);
+      continue;
+    }
     const [wanted, found] = await Promise.all([database.query(sourceSql), destination.query(destinationSql)]);
     const difference = firstDifference(wanted, found);
     if (difference !== undefined) complaints.push(`${what}: ${difference}`);
   }
   return complaints;
+}
+
+async function countOf(database: Pipeline["database"], sql: string): Promise<string> {
+  const [row] = await database.query(`SELECT count(*) AS n FROM (${sql}) rows`);
+  return row?.n ?? "";
 }
 
 /** Versions of a key only grow: counted by the consumer SQL itself. */
