@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { Kafka, logLevel } from "kafkajs";
@@ -25,6 +26,8 @@ export interface KafkaOptions {
   controllerPort: number;
   /** One of several nodes that make a cluster; they must be started at the same time. Default: a cluster of one. */
   node?: { readonly id: number; readonly clusterId: string; readonly voters: string };
+  /** Default: both. */
+  role?: "broker" | "controller";
   /** Further lines of server.properties. */
   settings?: Record<string, string>;
 }
@@ -60,7 +63,7 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
     args: [...jvm, "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "kafka.Kafka", properties],
     cwd: directory,
     logFile: join(directory, "kafka.log"),
-    isReady: () => answers(brokers),
+    isReady: () => (options.role === "controller" ? listens(options.controllerPort) : answers(brokers)),
   });
   await server.start();
   return Object.assign(server, { brokers });
@@ -76,15 +79,22 @@ async function format(java: string, jvm: string[], properties: string, clusterId
   }
 }
 
+const LISTENERS = {
+  broker: ({ port }: KafkaOptions) => `PLAINTEXT://${LOOPBACK}:${port}`,
+  controller: ({ controllerPort }: KafkaOptions) => `CONTROLLER://${LOOPBACK}:${controllerPort}`,
+};
+
 /** For one node, so nothing is replicated, and a group does not wait for more members before it begins. */
 function serverProperties(options: KafkaOptions): Record<string, string> {
+  const roles = options.role === undefined ? (["broker", "controller"] as const) : [options.role];
+  const listeners = roles.map((role) => LISTENERS[role](options));
   return {
-    "process.roles": "broker,controller",
+    "process.roles": roles.join(),
     "node.id": String(options.node?.id ?? 1),
     "controller.quorum.voters": options.node?.voters ?? `1@${LOOPBACK}:${options.controllerPort}`,
     "controller.listener.names": "CONTROLLER",
-    listeners: `PLAINTEXT://${LOOPBACK}:${options.port},CONTROLLER://${LOOPBACK}:${options.controllerPort}`,
-    "advertised.listeners": `PLAINTEXT://${LOOPBACK}:${options.port}`,
+    listeners: listeners.join(),
+    "advertised.listeners": listeners[0] as string,
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "log.dirs": join(options.directory, "data"),
     "auto.create.topics.enable": "false",
@@ -125,6 +135,16 @@ function render(properties: Record<string, string>): string {
   return Object.entries(properties)
     .map(([name, value]) => `${name}=${value}\n`)
     .join("");
+}
+
+function listens(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, LOOPBACK, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
 }
 
 async function answers(brokers: string[]): Promise<boolean> {

@@ -1,6 +1,6 @@
 import type { KafkaServer } from "../../../compose/dev-stack/kafka-server.ts";
 import { kafkaAdmin } from "../../support/kafka.ts";
-import { threeBrokers } from "../harness/brokers.ts";
+import { threeBrokers, threeControllers } from "../harness/brokers.ts";
 import { type Fault, type FaultContext, until } from "../harness/fault.ts";
 
 const GROUP = "3. Three brokers";
@@ -70,6 +70,23 @@ const coordinatorKilled = onThree({
     }
   },
 });
+
+const controllerMoved: Fault = {
+  id: "brokers-controller-moved",
+  group: GROUP,
+  title:
+    "three controllers of their own are killed one after the other: the active one moves, the broker stays",
+  recoveryMs: 120_000,
+  servers: threeControllers,
+  async run(context) {
+    for (const controller of nodesOf(context).slice(0, 3)) {
+      await controller.kill();
+      await context.last(context.random.int(1_000, 6_000));
+      await controller.start();
+      await context.last(1_000);
+    }
+  },
+};
 
 const rolling = onThree({
   id: "brokers-rolling",
@@ -153,6 +170,7 @@ const expired = onThree({
 export const BROKERS: readonly Fault[] = [
   leaderKilled,
   coordinatorKilled,
+  controllerMoved,
   rolling,
   notInSync,
   hangingLeader,

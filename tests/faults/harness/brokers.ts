@@ -19,6 +19,36 @@ const REPLICATED = {
   "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
 };
 
+/** One broker, and three controllers apart from it, which come first in `own.kafka`; all end with the resources. */
+export async function threeControllers(
+  shared: FaultServers,
+  resources: AsyncDisposableStack,
+): Promise<FaultServers> {
+  const java = await findJava(process.env);
+  const libs = await fetchPart("kafka", cacheDirectory(process.env), () => {});
+  const directory = await makeStackDirectory("/tmp");
+  resources.defer(() => removeStackDirectory(directory));
+  const [port = 0, ...controllerPorts] = await freePorts(NODES.length + 1);
+  const voters = NODES.map((id, i) => `${id}@127.0.0.1:${controllerPorts[i]}`).join(",");
+  const clusterId = newClusterId();
+  const start = async (id: number, role: "broker" | "controller") => {
+    const server = await startKafka({
+      java,
+      libs,
+      directory: join(directory, `kafka-${id}`),
+      port,
+      controllerPort: controllerPorts[id - 1] ?? 0,
+      node: { id, clusterId, voters },
+      role,
+    });
+    resources.defer(() => server.abort());
+    return server;
+  };
+  const controllers = await Promise.all(NODES.map((id) => start(id, "controller")));
+  const broker = await start(NODES.length + 1, "broker");
+  return { ...shared, brokers: [`127.0.0.1:${port}`], own: { kafka: [...controllers, broker] } };
+}
+
 /** Three brokers, each a controller too, that end with the resources. */
 export async function threeBrokers(
   shared: FaultServers,
