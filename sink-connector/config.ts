@@ -75,7 +75,7 @@ export const sinkSettings = {
     schema: integer(1_000, 3_600_000),
     default: 300_000,
     description:
-      "Milliseconds after which a batch without an answer is written again on a new connection: the server may be gone without a word.",
+      "Milliseconds after which a batch without an answer is written again on a new connection, in halves: the server may be gone without a word, or the batch too large for it.",
   },
   registerConsumers: {
     schema: z.enum(["true", "false"]),

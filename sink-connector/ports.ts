@@ -159,7 +159,10 @@ export type WriteOutcome = "applied" | "stale";
 export interface Destination {
   /** Progress of the partitions; a partition seen for the first time starts at `firstOffset`. */
   progress(partitions: readonly PartitionBounds[]): Promise<PartitionProgress[]>;
-  /** Applies in one transaction. Throws CallFailed when one statement is to blame, else the server's error. */
+  /**
+   * Applies in one transaction. Throws CallFailed when one statement is to blame, BatchTooSlow when several events
+   * together took longer than the server or we allow, else the server's error.
+   */
   write(batch: EventBatch): Promise<WriteOutcome>;
 }
 
@@ -200,5 +203,13 @@ export class CallFailed extends Error {
     this.name = "CallFailed";
     this.eventIndex = eventIndex;
     this.callIndex = callIndex;
+  }
+}
+
+/** A transaction of several events was ended because it took too long. Whether it was committed is not always known. */
+export class BatchTooSlow extends Error {
+  constructor(cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+    this.name = "BatchTooSlow";
   }
 }

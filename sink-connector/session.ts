@@ -81,6 +81,7 @@ export class Session {
       deadLetters,
       consumers: plan.consumers,
       consumerOfStatement: plan.consumerOfStatement,
+      maxRows: this.#options.config.maxRows,
       describeKey: (event) => decoder.describeKey(event),
     });
     while (!drain.aborted) {

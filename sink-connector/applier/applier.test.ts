@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { RejotError } from "../../shared/errors/error.ts";
 import {
+  BatchTooSlow,
   CallFailed,
   type DeadLetter,
   type Destination,
@@ -87,6 +88,7 @@ function applierOf(destination: Destination, policies: readonly ("stop" | "dlq")
     },
     consumers: policies.map((onError, i) => ({ name: `c${i}`, onError })),
     consumerOfStatement: policies.map((_, i) => i),
+    maxRows: 5_000,
     describeKey: async () => "{}",
   });
   applier.place([0, 1, 2].map((partition) => ({ topic: "t", partition, nextOffset: 0, position: null })));
@@ -156,6 +158,38 @@ test("somebody else's progress is reported, not written over", async () => {
   const { applier } = applierOf(destination, ["stop"]);
   expect((await applier.apply([run(0, [event(0, 0)], 1)])).outcome).toBe("stale");
   expect(destination.applied).toEqual([]);
+});
+
+test("a batch that is too slow is applied in smaller ones, once and in order, and so are those after it", async () => {
+  const MANAGES = 7;
+  const destination = new FakeDestination(["t/1@4#0"]);
+  const sizes: number[] = [];
+  const { applier, letters } = applierOf(
+    {
+      progress: () => destination.progress(),
+      write: async (batch) => {
+        sizes.push(batch.events.length);
+        if (batch.events.length > MANAGES) throw new BatchTooSlow(new Error("timeout"));
+        return destination.write(batch);
+      },
+    },
+    ["dlq"],
+  );
+  const events = (partition: number) => Array.from({ length: 40 }, (_, i) => event(partition, i));
+  await applier.apply([run(0, events(0), 41), run(1, events(1), 41), run(2, [], 3)]);
+  const names = [...events(0), ...events(1)].map((e) => callName(e, 0));
+  expect(destination.applied).toEqual(names.filter((name) => name !== "t/1@4#0"));
+  expect(letters).toHaveLength(1);
+  expect(Object.fromEntries(destination.nextOffsets)).toEqual({ "t/0": 41, "t/1": 41, "t/2": 3 });
+  const before = sizes.length;
+  await applier.apply([
+    run(
+      0,
+      Array.from({ length: 14 }, (_, i) => event(0, 41 + i)),
+      55,
+    ),
+  ]);
+  expect(Math.max(...sizes.slice(before))).toBeLessThan(14);
 });
 
 test("a server's error that is nobody's fault is passed on", async () => {

@@ -1,6 +1,7 @@
 import { RejotError } from "../../shared/errors/error.ts";
 import { sqlState } from "../../shared/postgres/client.ts";
 import {
+  BatchTooSlow,
   CallFailed,
   type DeadLetter,
   type DeadLetters,
@@ -13,6 +14,7 @@ import {
   type SinkEvent,
   type WriteOutcome,
 } from "../ports.ts";
+import { BatchSize } from "./batch-size.ts";
 import { ProgressBook, splitRuns } from "./progress-book.ts";
 
 /** What the applier needs to know of a consumer schema. */
@@ -29,6 +31,8 @@ export interface ApplierOptions {
   readonly consumers: readonly ConsumerPolicy[];
   /** The consumer schema of each statement. */
   readonly consumerOfStatement: readonly number[];
+  /** Events that are handed over at once at most. */
+  readonly maxRows: number;
   /** The event's key, for a person to read. Never throws. */
   readonly describeKey: (event: SinkEvent) => Promise<string>;
 }
@@ -37,6 +41,7 @@ export interface ApplierOptions {
 export class Applier implements EventApplier {
   readonly #options: ApplierOptions;
   readonly #book = new ProgressBook();
+  readonly #size = new BatchSize();
 
   constructor(options: ApplierOptions) {
     this.#options = options;
@@ -62,21 +67,38 @@ export class Applier implements EventApplier {
     throw await this.#stopError(stopper, failure);
   }
 
-  /** Writes runs; on a failure everything before the event to blame, then what its policy leaves, then the rest. */
+  /** Writes runs, in as many transactions as it takes. */
   async #write(runs: readonly EventRun[]): Promise<WriteOutcome> {
+    let todo = runs;
+    while (todo.length > 0) {
+      const [piece, rest] = splitRuns(todo, this.#size.limit);
+      if ((await this.#writePiece(piece)) === "stale") return "stale";
+      todo = rest;
+    }
+    return "applied";
+  }
+
+  /** On a failure everything before the event to blame, then what its policy leaves, then the rest. */
+  async #writePiece(runs: readonly EventRun[]): Promise<WriteOutcome> {
     let todo = runs;
     while (todo.length > 0) {
       const events = todo.flatMap((run) => run.events);
       const moves = this.#book.movesOf(todo);
       try {
         const outcome = await this.#options.destination.write({ events, moves });
-        if (outcome === "applied") this.#book.advance(moves);
+        if (outcome === "applied") {
+          this.#book.advance(moves);
+          this.#size.inTime(events.length, this.#options.maxRows);
+        }
         return outcome;
       } catch (error) {
         if (error instanceof CallFailed) {
           const [before, rest] = splitRuns(todo, error.eventIndex);
           if (before.length > 0 && (await this.#write(before)) === "stale") return "stale";
           todo = await this.#withoutCalls(rest, [error.callIndex], error.cause);
+        } else if (error instanceof BatchTooSlow) {
+          this.#size.tooSlow(events.length);
+          return this.#write(todo);
         } else {
           if (error instanceof RejotError) throw error;
           if (events.length > 1) return this.#writeHalves(todo, events.length);

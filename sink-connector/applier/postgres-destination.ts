@@ -1,7 +1,13 @@
 import { isRetryable, RejotError } from "../../shared/errors/error.ts";
 import { retry } from "../../shared/lifecycle/backoff.ts";
-import { isTransientPostgresError, postgresError, sqlState } from "../../shared/postgres/client.ts";
 import {
+  isOverdue,
+  isTransientPostgresError,
+  postgresError,
+  sqlState,
+} from "../../shared/postgres/client.ts";
+import {
+  BatchTooSlow,
   CallFailed,
   type Destination,
   type EventBatch,
@@ -52,14 +58,20 @@ export class PostgresDestination implements Destination {
 
   /**
    * A batch whose outcome is unknown is simply written again: if it was committed, its progress has moved and the
-   * answer is "stale".
+   * answer is "stale". So is one that took too long, but for several events, which fewer may mend.
    */
   async write(batch: EventBatch): Promise<WriteOutcome> {
+    const several = batch.events.length > 1;
     try {
-      return await this.#attempt((session) => session.write(batch));
+      return await this.#attempt(
+        (session) => session.write(batch),
+        (error) => !(several && isTooSlow(error)),
+      );
     } catch (error) {
       if (error instanceof CallFailed) await this.#checkTypes();
-      throw error;
+      if (!several || !isTooSlow(error)) throw error;
+      this.#listener.onRetry(this.#named(error));
+      throw new BatchTooSlow(error);
     }
   }
 
@@ -78,7 +90,10 @@ export class PostgresDestination implements Destination {
     await this.open();
   }
 
-  async #attempt<T>(work: (session: PostgresSession) => Promise<T>): Promise<T> {
+  async #attempt<T>(
+    work: (session: PostgresSession) => Promise<T>,
+    worthRepeating: (error: unknown) => boolean = () => true,
+  ): Promise<T> {
     let troubled = false;
     const result = await retry(
       async () => {
@@ -91,7 +106,7 @@ export class PostgresDestination implements Destination {
       },
       {
         signal: this.#signal,
-        retryable: isMendable,
+        retryable: (error) => isMendable(error) && worthRepeating(error),
         onRetry: (error) => {
           troubled = true;
           this.#listener.onRetry(this.#named(error));
@@ -135,6 +150,11 @@ export class PostgresDestination implements Destination {
     const { host, port, database } = this.#options.connection;
     return `${host}:${port ?? 5432}/${database}`;
   }
+}
+
+/** statement_timeout, somebody's pg_cancel_backend, or `applyTimeoutMs` without an answer. */
+function isTooSlow(error: unknown): boolean {
+  return sqlState(error) === "57014" || isOverdue(error);
 }
 
 /** Values already bound do not fit changed types, so that error has to reach whoever bound them. */
