@@ -48,6 +48,8 @@ test("README's quickstart, typed line by line in an empty folder", async () => {
       const response = await fetch((args[0] ?? "").replace("localhost:3000", running.url()));
       expect(response.ok, args[0]).toBe(true);
       asked.push(await response.json());
+    } else if (program === "rejot-kafka") {
+      expect((await shell.rejotKafka(args)).stdout).toMatch(/\nEQUAL: 2 comparisons of 2 keys, all equal\n$/);
     } else if (args.at(-1)?.startsWith("TABLE")) {
       // What the README says beside it.
       await waitFor(async () => JSON.stringify(await shell.psql(args)) === '[{"id":"a","api_key":"three"}]', {
