@@ -9,21 +9,11 @@ import { untilAborted } from "../../shared/lifecycle/abort.ts";
 import { backoffDelayMs, delay } from "../../shared/lifecycle/backoff.ts";
 import type { Logger } from "../../shared/observability/logger.ts";
 import type { Lsn } from "../../shared/postgres/lsn.ts";
-import type { ChunkReader, EncodedEvent, Encoder, TopicKeys } from "../ports.ts";
+import type { ChunkReader, Encoder, TopicKeys } from "../ports.ts";
 import type { ChunkWindows, Window } from "./chunk-windows.ts";
 import { afterChunk, beginning, type Order, obeyed, restarted, withTables } from "./course.ts";
-import { Rate } from "./rate.ts";
+import { type BackfilledTopic, type Counts, countsOf, type Job, newJob, tombstoneOf } from "./job.ts";
 import { Removal } from "./removal.ts";
-
-/** A public schema as its backfill knows it. */
-export interface BackfilledTopic {
-  /** Index into the source's public schemas. */
-  readonly schema: number;
-  /** Its name in records and commands. */
-  readonly name: string;
-  readonly topic: string;
-  readonly mode: "auto" | "manual";
-}
 
 /** What a runner works with. */
 export interface RunnerOptions {
@@ -48,28 +38,6 @@ export interface RunnerOptions {
   readonly log: Logger;
 }
 
-interface Counts {
-  events: number;
-  overtaken: number;
-  removed: number;
-}
-
-interface Job extends BackfilledTopic {
-  /** With everything that is on its way. */
-  record: BackfillRecord | undefined;
-  /** Of what has landed; another object for another record. */
-  counts: Counts;
-  /** Whether the tables were looked up in this session. */
-  ready: boolean;
-  /** Failed attempts at the same chunk, one after the other. */
-  attempts: number;
-  /** When the rate allows the next chunk. */
-  notBeforeMs: number;
-  readonly rate: Rate;
-  /** What is left over, as far as it was looked for in this session. */
-  removal: Removal | undefined;
-}
-
 interface OnItsWay {
   readonly job: Job;
   readonly window: Window;
@@ -84,7 +52,6 @@ const MAX_ON_THEIR_WAY = 2;
 /** A chunk that fails is read again with half of its rows; that often, before what fails is believed to last. */
 const HALVES = 10;
 const TELL_OF_WAITING_MS = 5_000;
-const NOWHERE = { commitLsn: 0n as Lsn, index: 0 };
 
 /** Reads what is already there, chunk after chunk, one public schema after the other, beside the stream. */
 export class BackfillRunner {
@@ -103,12 +70,7 @@ export class BackfillRunner {
 
   constructor(options: RunnerOptions) {
     this.#options = options;
-    this.#jobs = options.topics.map((topic) => {
-      const record = options.records.get(topic.name);
-      const counts = countsOf(record);
-      const fresh = { ready: false, attempts: 0, notBeforeMs: 0, rate: new Rate(), removal: undefined };
-      return { ...topic, record, counts, ...fresh };
-    });
+    this.#jobs = options.topics.map((topic) => newJob(topic, options.records.get(topic.name)));
   }
 
   /** Begins what is new and goes on with what is under way. */
@@ -413,17 +375,4 @@ export class BackfillRunner {
     if (record.state === "done")
       this.#options.log.info({ schema: job.name, backfill: record }, "backfill: done");
   }
-}
-
-function countsOf(record: BackfillRecord | undefined): Counts {
-  return {
-    events: record?.events ?? 0,
-    overtaken: record?.overtaken ?? 0,
-    removed: record?.removed ?? 0,
-  };
-}
-
-/** With a position that means nothing yet. */
-function tombstoneOf(topic: string, key: Buffer): EncodedEvent {
-  return { topic, key, value: null, change: "", position: NOWHERE, timestampMs: 0 };
 }
