@@ -13,13 +13,13 @@ test("kill -9 at any time of a rebuild: the next source goes on with it, and no 
   {
     await using source = await fixture.spawn(options);
     await source.waitForReady();
-    await insertRows(fixture, 1, 900);
+    await insertRows(fixture, 1, 400);
     await fixture.published();
     await source.kill("SIGKILL");
   }
   await dropSlot(fixture);
   await fixture.database.query("DELETE FROM rows WHERE id % 2 = 0");
-  const records = async () => (await fixture.read("row", { decode: false })).slice(900);
+  const records = async () => (await fixture.read("row", { decode: false })).slice(400);
   const removed = async () => (await records()).filter(({ rawValue }) => rawValue === null).length;
   const stages: [string, () => Promise<boolean>][] = [
     ["the slot to be made", async () => (await slots(fixture)) === 1],
@@ -36,7 +36,7 @@ test("kill -9 at any time of a rebuild: the next source goes on with it, and no 
   await waitForBackfill(statusOf(source), "row.v1");
   await fixture.published();
   await expectEqual(fixture);
-  expect(await removed()).toBe(450);
+  expect(await removed()).toBe(200);
 });
 
 async function slots(fixture: SourceFixture): Promise<number> {
