@@ -15,10 +15,13 @@ import { EventDecoder } from "./decoder/event-decoder.ts";
 import { checkAgainstRegistry, type DestinationPlan, registeredContracts } from "./destination-plan.ts";
 import { runPipeline } from "./pipeline.ts";
 import type { PartitionPoint } from "./ports.ts";
+import { watchWaitingLetters } from "./postgres-waiting-letters.ts";
 import { type Notice, watchRegistry } from "./registry-notices.ts";
 import type { UnitState } from "./unit-state.ts";
 
 const JOIN_MARGIN_MS = 5_000;
+
+const LETTERS_COUNTED_MS = 30_000;
 
 /** What a session is made from. */
 export interface SessionOptions {
@@ -105,6 +108,7 @@ export class Session {
     const consumer = this.#consumer(topics, decoder);
     const ended = new AbortController();
     void this.#watchRegistry(ended.signal);
+    this.#watchLetters(ended.signal);
     const endFeed = (): void => consumer.feed.end();
     drain.addEventListener("abort", endFeed, { once: true });
     state.feed = consumer.feed;
@@ -138,6 +142,18 @@ export class Session {
       state.feed = undefined;
       this.#holds.clear();
     }
+  }
+
+  #watchLetters(signal: AbortSignal): void {
+    const { destination, plan, state } = this.#options;
+    if (plan.consumers.every(({ onError }) => onError !== "dlq")) return;
+    void watchWaitingLetters({
+      connection: destination.connection,
+      group: plan.group,
+      everyMs: LETTERS_COUNTED_MS,
+      signal,
+      onCounts: (counts) => state.lettersWait(counts),
+    });
   }
 
   async #watchRegistry(signal: AbortSignal): Promise<void> {

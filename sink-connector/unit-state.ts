@@ -3,6 +3,7 @@ import type { UnitError, UnitRole, UnitStatus } from "../shared/http/status.ts";
 import type { ResolvedDestination } from "../shared/manifest/workspace.ts";
 import type { Metrics } from "../shared/observability/metrics.ts";
 import type { AssignmentFeed } from "./consumer/assignment-feed.ts";
+import type { LetterCount } from "./dead-letter/postgres-letter-book.ts";
 import {
   type DeadLetter,
   type EventRun,
@@ -23,6 +24,7 @@ export class UnitState {
   readonly #metrics: SinkMetrics;
   /** The offset that follows the last event applied. */
   readonly #applied = new Map<string, number>();
+  #waiting = new Map<string, LetterCount>();
   #role: UnitRole = "starting";
   #position: string | null = null;
   #lastError: UnitError | null = null;
@@ -83,6 +85,16 @@ export class UnitState {
 
   deadLettered(letters: readonly DeadLetter[]): void {
     for (const { event } of letters) this.#metrics.deadLetters.inc({ ...this.#labels, topic: event.topic });
+  }
+
+  /** How many dead letters wait at the destination, whoever has set them aside. */
+  lettersWait(counts: readonly LetterCount[]): void {
+    const now = new Map(counts.map((count) => [`${count.topic} ${count.consumerName}`, count]));
+    // What was replayed is 0, not gone.
+    for (const [name, count] of this.#waiting) if (!now.has(name)) now.set(name, { ...count, waiting: 0 });
+    this.#waiting = now;
+    for (const { topic, consumerName, waiting } of now.values())
+      this.#metrics.lettersWaiting.set({ ...this.#labels, topic, consumer_schema: consumerName }, waiting);
   }
 
   /** Something failed and is tried again. */
@@ -212,6 +224,11 @@ export function defineSinkMetrics(metrics: Metrics) {
     ),
     retries: metrics.counter("retries_total", "Attempts repeated after trouble that may go away", LABELS),
     deadLetters: metrics.counter("dead_letters_total", "Events set aside", [...LABELS, "topic"]),
+    lettersWaiting: metrics.gauge(
+      "dead_letters_waiting",
+      "Dead letters of the destination that are neither replayed nor discarded, counted twice a minute by every process",
+      [...LABELS, "topic", "consumer_schema"],
+    ),
     held: metrics.gauge("topic_held", "1 while a topic stands still because of an error of its own", [
       ...LABELS,
       "topic",

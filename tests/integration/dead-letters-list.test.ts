@@ -22,6 +22,14 @@ test("list and show: how many wait, for whom, what they are and why", async () =
     await waitUntilPassed(fixture, sink);
   }
   const topic = fixture.topic("item");
+  {
+    await using sink = await startSink(fixture.manifestPath);
+    const labels = `manifest="fixture",data_store="destination",topic="${topic}",consumer_schema="fixture/copies"`;
+    await sink.eventually(
+      async () => (await sink.sink.metrics.render()).includes(`rejot_sink_dead_letters_waiting{${labels}} 2`),
+      "the metric of waiting letters",
+    );
+  }
   const text = await deadLetters(fixture, "list");
   expect(text).toMatchObject({ exitCode: 0, stderr: "" });
   expect(text.stdout).toContain("fixture → destination: 4 dead letters\n");
