@@ -1,7 +1,7 @@
 import { ERRORS, type ErrorEntry } from "./table.ts";
 
 function triedAgain({ retryable, retriedOnceWorked }: ErrorEntry): string {
-  if (retriedOnceWorked === true) return "if it has worked before in this process";
+  if (retriedOnceWorked === true) return "for two minutes, if it has worked before in this process";
   return retryable ? "yes" : "no";
 }
 

@@ -8,7 +8,7 @@ export interface ErrorEntry {
   readonly hint: string;
   /** Whether the connectors try again by themselves. */
   readonly retryable: boolean;
-  /** A refusal that may be taken back: what has worked before tries again, what has not ends. */
+  /** A refusal that may be taken back: what has worked before tries again for two minutes, what has not ends. */
   readonly retriedOnceWorked?: true;
   /** Exit code of a command that ends with it: 1 check failed or cannot run, 2 used wrongly, 3 server not reached. */
   readonly exitCode: 1 | 2 | 3;

@@ -4,13 +4,17 @@ import { type SessionControl, Supervisor } from "./supervisor.ts";
 
 const lost = () => new RejotError("POSTGRES_UNREACHABLE", { detail: "gone" });
 
-function supervise(session: (control: SessionControl, attempt: number) => Promise<void>) {
+function supervise(
+  session: (control: SessionControl, attempt: number) => Promise<void>,
+  patienceMs = 60_000,
+) {
   const told: unknown[] = [];
   let attempts = 0;
-  const supervisor = new Supervisor((control) => session(control, ++attempts), {
-    onRetry: (error) => told.push(["retry", error]),
-    onFailed: (error) => told.push(["failed", error]),
-  });
+  const listener = {
+    onRetry: (error: unknown) => told.push(["retry", error]),
+    onFailed: (error: unknown) => told.push(["failed", error]),
+  };
+  const supervisor = new Supervisor((control) => session(control, ++attempts), listener, patienceMs);
   return { supervisor, told, attempts: () => attempts };
 }
 
@@ -75,6 +79,19 @@ describe("Supervisor", () => {
       ["retry", refused],
     ]);
     await once.supervisor.stop();
+  });
+
+  test("a refusal that lasts ends it all the same: a new process reads new secrets", async () => {
+    const refused = new RejotError("POSTGRES_REFUSED", { detail: "password authentication failed" });
+    const { supervisor, told } = supervise(async (control, attempt) => {
+      if (attempt === 1) control.worked();
+      throw attempt === 1 ? lost() : refused;
+    }, 0);
+    await expect(supervisor.run()).rejects.toBe(refused);
+    expect(told).toEqual([
+      ["retry", lost()],
+      ["failed", refused],
+    ]);
   });
 
   test("an error that is not ours is a defect and not tried again", async () => {

@@ -8,8 +8,8 @@ export interface SessionControl {
   /** Aborted when the session must end at once. */
   readonly abort: AbortSignal;
   /**
-   * Says that all servers have taken what they were given. From then on refusals are waited out too: credentials that are
-   * changed under a running connector come back, or new ones are on their way.
+   * Says that all servers have taken what they were given. From then on refusals are waited out too, for two minutes:
+   * credentials that are changed under a running connector may come back.
    */
   readonly worked: () => void;
 }
@@ -24,6 +24,8 @@ export interface SupervisorListener {
 
 /** A session that lived this long starts the backoff anew. */
 const HEALTHY_MS = 30_000;
+/** Secrets are read when a process starts: new ones need a new process, so refusals are not waited out for ever. */
+const PATIENCE_MS = 120_000;
 
 /**
  * Runs sessions one after the other until it is stopped or one fails in a way that trying again cannot mend.
@@ -35,11 +37,18 @@ export class Supervisor {
   readonly #drain = new AbortController();
   readonly #abort = new AbortController();
   #done: Promise<void> | undefined;
+  readonly #patienceMs: number;
   #hasWorked = false;
+  #refusedSinceMs: number | undefined;
 
-  constructor(session: (control: SessionControl) => Promise<void>, listener: SupervisorListener) {
+  constructor(
+    session: (control: SessionControl) => Promise<void>,
+    listener: SupervisorListener,
+    patienceMs = PATIENCE_MS,
+  ) {
     this.#session = session;
     this.#listener = listener;
+    this.#patienceMs = patienceMs;
   }
 
   /** Starts in the background. Settles when the supervisor has ended; rejects with the error that ended it. */
@@ -65,6 +74,13 @@ export class Supervisor {
     await this.#done?.catch(() => {});
   }
 
+  #isMendable(error: unknown): boolean {
+    if (isRetryable(error)) return true;
+    if (!this.#hasWorked || !isRetryableOnceWorked(error)) return false;
+    this.#refusedSinceMs ??= performance.now();
+    return performance.now() - this.#refusedSinceMs < this.#patienceMs;
+  }
+
   async #loop(): Promise<void> {
     for (let attempt = 1; !this.#drain.signal.aborted; attempt++) {
       const startedAtMs = performance.now();
@@ -74,12 +90,13 @@ export class Supervisor {
           abort: this.#abort.signal,
           worked: () => {
             this.#hasWorked = true;
+            this.#refusedSinceMs = undefined;
           },
         });
         return;
       } catch (error) {
         const stopping = this.#drain.signal.aborted;
-        const mendable = this.#hasWorked ? isRetryableOnceWorked(error) : isRetryable(error);
+        const mendable = this.#isMendable(error);
         // Trouble while stopping is no failure: the next start goes on from what is durable.
         if (stopping && (mendable || isAbort(error))) return;
         if (!mendable) {
