@@ -1,5 +1,6 @@
 import avsc from "avsc";
 import type { Kafka } from "kafkajs";
+import { ensureTopics, partitionCounts } from "../../shared/kafka/kafka-client.ts";
 import { createKafkaReader, type KafkaReader } from "../../shared/kafka/kafka-reader.ts";
 import { unframe } from "../../shared/registry/wire-format.ts";
 import type { Account } from "../workload/accounts.ts";
@@ -91,17 +92,9 @@ export async function createTopic(kafka: Kafka, topic: string): Promise<void> {
   const admin = kafka.admin();
   await admin.connect();
   try {
-    await admin.createTopics({
-      waitForLeaders: true,
-      topics: [
-        {
-          topic,
-          numPartitions: PARTITIONS,
-          replicationFactor: 1,
-          configEntries: [{ name: "cleanup.policy", value: "compact" }],
-        },
-      ],
-    });
+    const config = { "cleanup.policy": "compact" };
+    await ensureTopics(admin, [{ topic, partitions: PARTITIONS, replicationFactor: 1, config }]);
+    await partitionCounts(admin, [topic]);
   } finally {
     await admin.disconnect();
   }

@@ -34,7 +34,9 @@ export interface KafkaOptions {
 
 /** A name for a new cluster. */
 export function newClusterId(): string {
-  return randomBytes(16).toString("base64url");
+  const id = randomBytes(16).toString("base64url");
+  // Kafka's tools, as Kafka itself when it makes one, take what begins with a dash for an option.
+  return id.startsWith("-") ? newClusterId() : id;
 }
 
 /** Formats a new KRaft node that is broker and controller, and starts it. Throws STACK_SERVER_FAILED. */

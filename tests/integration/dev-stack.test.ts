@@ -12,7 +12,7 @@ import { startPostgres } from "../../compose/dev-stack/postgres-server.ts";
 import { makeStackDirectory, removeStackDirectory, startStack } from "../../compose/dev-stack/stack.ts";
 import { runToEnd, writeFiles } from "../support/connector.ts";
 import { createDatabase } from "../support/database.ts";
-import { kafkaAdmin } from "../support/kafka.ts";
+import { createTopics, kafkaAdmin } from "../support/kafka.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const MAIN = fileURLToPath(new URL("../../compose/dev-stack/main.ts", import.meta.url));
@@ -95,7 +95,7 @@ describe("servers under faults", () => {
     await database.query("INSERT INTO t VALUES (1)");
     {
       await using admin = await kafkaAdmin(kafka.brokers);
-      await admin.createTopics({ topics: [{ topic: "kept" }] });
+      await createTopics(admin, [{ topic: "kept" }]);
     }
     const { id } = (await registerSchema(registry.url)) as { id: number };
     const servers = [postgres, kafka, registry];

@@ -4,7 +4,7 @@ import type { CommittedRecord } from "../../shared/kafka/committed-records.ts";
 import { createKafka } from "../../shared/kafka/kafka-client.ts";
 import { createKafkaReader, type KafkaReader } from "../../shared/kafka/kafka-reader.ts";
 import { createLogger } from "../../shared/observability/logger.ts";
-import { kafkaAdmin, plainKafka } from "../support/kafka.ts";
+import { createTopics, kafkaAdmin, plainKafka } from "../support/kafka.ts";
 import { randomName } from "../support/names.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -31,8 +31,7 @@ const test = vitestTest.extend<{ reader: KafkaReader; topic: string }>({
 
 async function createTopic(topic: string, numPartitions: number): Promise<void> {
   await using admin = await kafkaAdmin();
-  await admin.createTopics({ topics: [{ topic, numPartitions }], waitForLeaders: false });
-  await waitFor(() => admin.fetchTopicOffsets(topic), { describe: `leaders of ${topic}` });
+  await createTopics(admin, [{ topic, numPartitions }]);
 }
 
 async function producer(transactionalId: string | undefined) {

@@ -17,7 +17,7 @@ import { createSchemaRegistry } from "../../shared/registry/schema-registry.ts";
 import { frame } from "../../shared/registry/wire-format.ts";
 import type { EncodedEvent } from "../../source-connector/ports.ts";
 import { KafkaPublisher } from "../../source-connector/publisher/kafka-publisher.ts";
-import { kafkaAdmin } from "../support/kafka.ts";
+import { createTopics, kafkaAdmin } from "../support/kafka.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 setLogLevel("error");
@@ -88,10 +88,7 @@ class Publishing {
       ...publicSchemas.map(({ topic }) => ({ topic, numPartitions: PARTITIONS, configEntries })),
     ];
     await using admin = await kafkaAdmin();
-    await admin.createTopics({ topics, waitForLeaders: false });
-    for (const { topic } of topics) {
-      await waitFor(() => admin.fetchTopicOffsets(topic), { describe: `leaders of ${topic}` });
-    }
+    await createTopics(admin, topics);
     const publisher = await KafkaPublisher.open(
       {
         kafka: createKafka(eventStore, { clientId: "test", logger: createLogger("test") }),

@@ -8,7 +8,7 @@ import { RejotError } from "../../shared/errors/error.ts";
 import { ERRORS, type ErrorCode } from "../../shared/errors/table.ts";
 import type { Transformation } from "../../shared/manifest/schema.ts";
 import { createDatabase } from "../support/database.ts";
-import { kafkaAdmin } from "../support/kafka.ts";
+import { createTopics, kafkaAdmin } from "../support/kafka.ts";
 import { randomName } from "../support/names.ts";
 import {
   createSourceFixture,
@@ -423,7 +423,7 @@ test("a progress topic out of which brokers delete by age is refused; events' to
   await using fixture = await fixtureOf(transformationsOf("accounts", SELECT, "SELECT :id AS id"));
   await using admin = await kafkaAdmin();
   const made = { numPartitions: 1, configEntries: [{ name: "cleanup.policy", value: "compact,delete" }] };
-  await admin.createTopics({ topics: [{ topic: fixture.topicOf("account"), ...made }] });
+  await createTopics(admin, [{ topic: fixture.topicOf("account"), ...made }]);
   await (await fixture.start()).stop();
   const topic = fixture.progressTopic;
   await admin.alterConfigs({

@@ -1,7 +1,7 @@
 import { SchemaRegistry, SchemaType } from "@kafkajs/confluent-schema-registry";
 import { describe, expect, inject, test } from "vitest";
 import { cloneDatabase, createDatabase } from "../support/database.ts";
-import { kafkaAdmin, plainKafka, readTopic } from "../support/kafka.ts";
+import { createTopics, kafkaAdmin, plainKafka, readTopic } from "../support/kafka.ts";
 import { randomName } from "../support/names.ts";
 import { startProxy } from "../support/proxy.ts";
 
@@ -34,7 +34,7 @@ describe("the servers of the run", () => {
     const { registryUrl } = inject("stack");
     const topic = randomName("topic");
     await using admin = await kafkaAdmin();
-    await admin.createTopics({ topics: [{ topic, numPartitions: 3 }], waitForLeaders: true });
+    await createTopics(admin, [{ topic, numPartitions: 3 }]);
     const registry = new SchemaRegistry({ host: registryUrl });
     const schema = { type: "record", name: "Thing", fields: [{ name: "n", type: "long" }] };
     const { id } = await registry.register(

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import type { Manifest } from "../../shared/manifest/schema.ts";
 import { waitForBackfill } from "../support/backfill.ts";
 import { createDatabase, type TestDatabase } from "../support/database.ts";
-import { kafkaAdmin } from "../support/kafka.ts";
+import { createTopics, kafkaAdmin } from "../support/kafka.ts";
 import { startSink } from "../support/running-sink.ts";
 import { createSourceFixture, type SourceFixture, transformationsOf } from "../support/source.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -55,15 +55,8 @@ test("a sink that starts on an old, compacted topic gets all of the source's sta
   await using admin = await kafkaAdmin();
   // As old as a topic can get in seconds: everything but the last segment is compacted as soon as possible.
   const config = { "cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0" };
-  await admin.createTopics({
-    topics: [
-      {
-        topic,
-        numPartitions: PARTITIONS,
-        configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
-      },
-    ],
-  });
+  const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
+  await createTopics(admin, [{ topic, numPartitions: PARTITIONS, configEntries }]);
   await fixture.database.query("DELETE FROM item WHERE id % 10 = 0");
   {
     await using source = await fixture.start();

@@ -1,5 +1,6 @@
 import { runCli } from "../../cli/program.ts";
 import type { Manifest } from "../../shared/manifest/schema.ts";
+import { plainKafka, visibleEnds } from "./kafka.ts";
 import type { CliResult } from "./run-cli.ts";
 import type { RunningSink } from "./running-sink.ts";
 import { type FixtureConsumer, type FixtureEvent, type SinkFixture, sinkFixture } from "./sink-fixture.ts";
@@ -80,13 +81,13 @@ export async function lettersOf(fixture: SinkFixture, ...flags: readonly string[
 
 /** Waits until the sink has passed all events: a last one, which is always taken, has been applied. */
 export async function waitUntilPassed(fixture: SinkFixture, sink: RunningSink): Promise<void> {
-  const ends = await fixture.admin.fetchTopicOffsets(fixture.topic("item"));
+  const ends = await visibleEnds(plainKafka(), fixture.topic("item"));
   await sink.eventually(async () => {
     const rows = await fixture.database.query(
       `SELECT partition, next_offset FROM rejot.progress WHERE topic = '${fixture.topic("item")}'`,
     );
     const next = new Map(rows.map((row) => [Number(row.partition), Number(row.next_offset)]));
     // The marker of a transaction may come after the last event's progress.
-    return ends.every(({ partition, high }) => (next.get(partition) ?? 0) + 1 >= Number(high));
+    return [...ends].every(([partition, end]) => (next.get(partition) ?? 0) + 1 >= end);
   }, "all events to be passed");
 }

@@ -1,9 +1,10 @@
 import { SchemaRegistry } from "@kafkajs/confluent-schema-registry";
-import { type Admin, Kafka, logLevel } from "kafkajs";
+import { type Admin, type ITopicConfig, Kafka, logLevel } from "kafkajs";
 import { inject } from "vitest";
 import { createEndReader } from "../../shared/kafka/kafka-reader.ts";
 import { CHANGE_HEADER } from "../../shared/kafka/position.ts";
 import { randomName } from "./names.ts";
+import { waitFor } from "./wait-for.ts";
 
 /** A record as any client with the registry's address reads it. */
 export interface ReadRecord {
@@ -42,6 +43,40 @@ export async function kafkaAdmin(brokers?: string[]): Promise<Admin & AsyncDispo
   const admin = plainKafka(brokers).admin();
   await admin.connect();
   return Object.assign(admin, { [Symbol.asyncDispose]: () => admin.disconnect() });
+}
+
+/**
+ * Makes topics and waits until each partition has a leader. Waiting by kafkajs itself fails now and then: the broker
+ * that it asks may not have heard of the new topic yet.
+ */
+export async function createTopics(admin: Admin, topics: ITopicConfig[]): Promise<void> {
+  await admin.createTopics({ topics, waitForLeaders: false });
+  for (const { topic } of topics)
+    await waitFor(() => admin.fetchTopicOffsets(topic), { describe: `leaders of ${topic}` });
+}
+
+/**
+ * Where a topic's partitions end, once all that is acknowledged is visible: a commit is reported before its markers are
+ * in the topics, and until then readers that see committed records only have an earlier end.
+ */
+export async function visibleEnds(kafka: Kafka, topic: string): Promise<Map<number, number>> {
+  const admin = kafka.admin();
+  await admin.connect();
+  try {
+    const acknowledged = await endOffsets(kafka, topic);
+    return await waitFor(
+      async () => {
+        const ends = await admin.fetchTopicOffsets(topic);
+        const isVisible = ends.every(
+          ({ partition, high }) => Number(high) >= (acknowledged.get(partition) ?? 0),
+        );
+        return isVisible ? new Map(ends.map(({ partition, high }) => [partition, Number(high)])) : undefined;
+      },
+      { describe: `what was committed to ${topic} to be visible` },
+    );
+  } finally {
+    await admin.disconnect();
+  }
 }
 
 /**

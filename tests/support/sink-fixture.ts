@@ -12,7 +12,7 @@ import { frame } from "../../shared/registry/wire-format.ts";
 import { writeFiles } from "./connector.ts";
 import { createDatabase, type TestDatabase } from "./database.ts";
 import type { StackAddresses } from "./global-stack.ts";
-import { plainKafka } from "./kafka.ts";
+import { createTopics, plainKafka } from "./kafka.ts";
 import { randomName } from "./names.ts";
 
 /** A public schema of a fixture: its fields as JSON Schema, and its key. */
@@ -110,24 +110,23 @@ export async function sinkFixture(options: SinkFixtureOptions): Promise<SinkFixt
   };
   const encoders = new Map<string, Promise<Encoders>>();
   let lsn = 1_000n;
-  const createTopics = async (): Promise<void> => {
-    await admin.createTopics({
-      waitForLeaders: true,
-      topics: options.schemas.map(({ name, partitions }) => ({
+  const makeTopics = (): Promise<void> =>
+    createTopics(
+      admin,
+      options.schemas.map(({ name, partitions }) => ({
         topic: topic(name),
         numPartitions: partitions ?? 3,
         configEntries: [{ name: "cleanup.policy", value: "compact" }],
       })),
-    });
-  };
-  if (options.withoutTopics !== true) await createTopics();
+    );
+  if (options.withoutTopics !== true) await makeTopics();
   return {
     database,
     manifest,
     manifestPath: files.path("rejot-manifest.json"),
     group: `${topicPrefix}rejot.sink.${SLUG}.destination`,
     topic,
-    createTopics,
+    createTopics: makeTopics,
     registerSchemas: async (schema) => {
       await registerSchemas(published, schema, topic(schema), stack.registryUrl);
     },
