@@ -29,6 +29,8 @@ export interface SpawnedConnector extends AsyncDisposable {
   /** Resolves with the exit code, or with the signal that ended it. */
   readonly exited: Promise<number | NodeJS.Signals>;
   readonly running: boolean;
+  /** It has ended, and not because `kill` was called. */
+  readonly endedByItself: boolean;
   /** Sends a signal, default SIGKILL, and waits for the end. */
   kill(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals>;
   /** Sends a signal and does not wait: SIGSTOP, SIGCONT. */
@@ -70,6 +72,7 @@ class Spawned implements SpawnedConnector {
   readonly log: string[] = [];
   readonly exited: Promise<number | NodeJS.Signals>;
   readonly #child: ChildProcess;
+  #isKilled = false;
 
   constructor(kind: "source" | "sink", child: ChildProcess, url: string) {
     this.kind = kind;
@@ -92,11 +95,16 @@ class Spawned implements SpawnedConnector {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
+  get endedByItself(): boolean {
+    return !this.running && !this.#isKilled;
+  }
+
   logTail(): string {
     return this.log.slice(-LOG_LINES_SHOWN).join("\n");
   }
 
   async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<number | NodeJS.Signals> {
+    if (this.running) this.#isKilled = true;
     this.#child.kill(signal);
     return this.exited;
   }

@@ -1,6 +1,6 @@
 import { runToEnd } from "../../support/connector.ts";
-import { type Fault, type FaultContext, until } from "../harness/fault.ts";
-import { type Complaints, checkTopics, compareDatabases } from "../harness/oracle.ts";
+import { type Fault, type FaultContext, until, untilEqual, type Verdict } from "../harness/fault.ts";
+import { checkTopics, checkVerify, compareDatabases } from "../harness/oracle.ts";
 import type { Pipeline } from "../harness/pipeline.ts";
 
 const RECOVERY_MS = 90_000;
@@ -8,7 +8,7 @@ const RECOVERY_MS = 90_000;
 /** Values that the destination refuses for a while: some of the events of every key. */
 const CONSTRAINTS = {
   items: "ALTER TABLE items ADD CONSTRAINT poison CHECK (n % 5 <> 2) NOT VALID",
-  tally: "ALTER TABLE tally ADD CONSTRAINT poison CHECK (events % 7 <> 3) NOT VALID",
+  tally: "ALTER TABLE tally ADD CONSTRAINT poison CHECK (upserts % 7 <> 3) NOT VALID",
 };
 
 /** What adds wants every event; the copies only what no newer event has replaced. */
@@ -30,20 +30,18 @@ async function waitingOf({ destination }: Pipeline): Promise<number> {
 }
 
 /** The last letters are applied once all events have been passed; then the destination has everything, once. */
-async function judge({ pipeline }: FaultContext): Promise<Complaints> {
-  const deadline = Date.now() + RECOVERY_MS;
-  for (;;) {
-    await pipeline.keepAlive();
+async function judge({ pipeline }: FaultContext): Promise<Verdict> {
+  const verdict = await untilEqual(pipeline, RECOVERY_MS, async () => {
     for (const flags of REPLAYS) {
       const { exitCode, stdout, stderr } = await replay(pipeline, flags);
       if (exitCode !== 0) return [`replay ended with ${exitCode}: ${stdout}${stderr}`];
     }
     const waiting = await waitingOf(pipeline);
-    const complaints = waiting > 0 ? [`${waiting} letters wait`] : await compareDatabases(pipeline);
-    // Versions of a key may grow in another order where letters are applied behind newer events.
-    if (complaints.length === 0) return checkTopics(pipeline);
-    if (Date.now() > deadline) return complaints;
-  }
+    return waiting > 0 ? [`${waiting} letters wait`] : compareDatabases(pipeline);
+  });
+  if (verdict.complaints.length > 0) return verdict;
+  // Versions of a key may grow in another order where letters are applied behind newer events.
+  return { ...verdict, complaints: [...(await checkTopics(pipeline)), ...(await checkVerify(pipeline))] };
 }
 
 const replayed: Fault = {

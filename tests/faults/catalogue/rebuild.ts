@@ -1,8 +1,8 @@
 import type { ConnectorStatus } from "../../../shared/http/status.ts";
 import { REBUILD_KEY } from "../../../shared/kafka/rebuild-record.ts";
 import { readTopic } from "../../support/kafka.ts";
-import { type Fault, type FaultContext, until } from "../harness/fault.ts";
-import { type Complaints, checkPlaces, compareCopies } from "../harness/oracle.ts";
+import { type Fault, type FaultContext, until, untilEqual, type Verdict } from "../harness/fault.ts";
+import { type Complaints, checkPlaces, checkVerify, compareCopies } from "../harness/oracle.ts";
 import { ownPostgres } from "../harness/own-postgres.ts";
 import type { Pipeline } from "../harness/pipeline.ts";
 
@@ -11,17 +11,19 @@ const RECOVERY_MS = 120_000;
 const SOURCE_ARGS = ["--on-slot-lost", "rebuild", "--backfill-chunk-rows", "10"];
 
 /** Copies are equal and no position is there twice; which events made them so cannot be what the source has counted. */
-async function judge({ pipeline }: FaultContext): Promise<Complaints> {
-  const deadline = Date.now() + RECOVERY_MS;
-  for (;;) {
-    await pipeline.keepAlive();
-    const complaints = [
-      ...(await calm(pipeline).catch((error: unknown) => [String(error)])),
-      ...(await compareCopies(pipeline).catch((error: unknown) => [String(error)])),
-    ];
-    if (complaints.length === 0) return [...(await checkPlaces(pipeline)), ...(await checkRebuilt(pipeline))];
-    if (Date.now() > deadline) return [`not equal after ${RECOVERY_MS} ms`, ...complaints];
-  }
+async function judge({ pipeline }: FaultContext): Promise<Verdict> {
+  const verdict = await untilEqual(pipeline, RECOVERY_MS, async () => [
+    ...(await calm(pipeline)),
+    ...(await compareCopies(pipeline)),
+  ]);
+  if (verdict.complaints.length > 0) return verdict;
+  const complaints = [
+    ...(await checkPlaces(pipeline)),
+    ...(await checkRebuilt(pipeline)),
+    ...(await checkVerify(pipeline)),
+    ...(await compareCopies(pipeline)),
+  ];
+  return { ...verdict, complaints };
 }
 
 async function checkRebuilt({ progressTopic, servers }: Pipeline): Promise<Complaints> {
@@ -59,6 +61,7 @@ const dropped: Fault = {
   title: "the slot is dropped under load, twice, and changes go on while nobody streams them",
   options: () => ({ sourceArgs: SOURCE_ARGS }),
   judge,
+  replacesSlot: true,
   async run({ pipeline, random, last }) {
     for (let i = 0; i < 2; i++) {
       await pipeline.source?.kill("SIGKILL");
@@ -77,6 +80,7 @@ const killed: Fault = {
     "the slot is dropped under load, and source, standby and sink are killed again and again while all is rebuilt",
   options: () => ({ sourceArgs: SOURCE_ARGS }),
   judge,
+  replacesSlot: true,
   async run({ pipeline, random, last }) {
     await dropSlot(pipeline);
     for (let i = 0; i < 4; i++) {
@@ -101,6 +105,7 @@ const invalidated: Fault = {
       settings: { max_slot_wal_keep_size: "32MB", wal_keep_size: "0", min_wal_size: "32MB" },
     }),
   judge,
+  replacesSlot: true,
   async run({ pipeline, random, last }) {
     const { database, slotName } = pipeline;
     await database.query("CREATE TABLE elsewhere (filler text)");

@@ -2,7 +2,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { ConnectorStatus } from "../../../shared/http/status.ts";
 import type { Random } from "../../support/random.ts";
 import { randomOf } from "../../support/random.ts";
-import { type Complaints, checkTopics, compareDatabases, compareOrder } from "./oracle.ts";
+import { Confirmations } from "./confirmations.ts";
+import { type Complaints, checkTopics, checkVerify, compareDatabases, compareOrder } from "./oracle.ts";
 import { type FaultServers, Pipeline, type PipelineOptions } from "./pipeline.ts";
 import { startWorkload, type Workload } from "./workload.ts";
 
@@ -32,10 +33,22 @@ export interface Fault {
   readonly servers?: (shared: FaultServers, resources: AsyncDisposableStack) => Promise<FaultServers>;
   /** How long the pipeline may take to catch up once the fault is over. Default 90,000. */
   readonly recoveryMs?: number;
+  /** Keys of the items' topic that a foreign producer gives values, which `verify` must name. Default 0. */
+  readonly foreignKeys?: number;
   /** What must hold before and after, instead of what the oracle says: for faults that must stop a connector. */
-  readonly judge?: (context: FaultContext) => Promise<Complaints>;
+  readonly judge?: (context: FaultContext) => Promise<Verdict>;
+  /** Connectors that the fault makes end: they name what is wrong and wait for a person. Default none. */
+  readonly mayEnd?: readonly ("source" | "sink")[];
+  /** The slot is lost, and another one begins behind the gap. */
+  readonly replacesSlot?: boolean;
   /** Makes the fault and ends it. A throw is a failure of the run. */
   run(context: FaultContext): Promise<void>;
+}
+
+/** What is found in the end, and how long it took until source and destination were equal. */
+export interface Verdict {
+  readonly complaints: Complaints;
+  readonly recoveredMs: number;
 }
 
 /** What one run of a fault came to. */
@@ -53,6 +66,8 @@ export interface FaultResult {
 
 const WARM_UP_TRANSACTIONS = 20;
 const RECOVERY_MS = 90_000;
+/** A fault takes a minute or two, and a transaction of two million rows some more. */
+const RUN_MS = 1_500_000;
 const HEALTH_MS = 20_000;
 const POLL_MS = 200;
 
@@ -69,18 +84,19 @@ export async function runFault(fault: Fault, seed: number, shared: FaultServers)
     const pipeline = resources.use(await Pipeline.create({ servers, ...(await fault.options?.(servers)) }));
     try {
       await pipeline.startBoth();
+      const confirmations = resources.use(new Confirmations(pipeline));
       const workload = startWorkload(pipeline.database, random.fork());
       resources.defer(() => workload.stop().catch(() => {}));
       await until(() => workload.committed >= WARM_UP_TRANSACTIONS, 30_000, "the workload to begin");
       const context: FaultContext = { pipeline, workload, random, servers, last: (ms) => delay(ms) };
-      await fault.run(context);
+      await inTime(fault.run(context), RUN_MS, "the fault to be over");
       await workload.stop();
       transactions = workload.committed;
-      const healedAt = Date.now();
-      complaints.push(
-        ...(await (fault.judge?.(context) ?? judge(pipeline, fault.recoveryMs ?? RECOVERY_MS))),
-      );
-      recoveredMs = Date.now() - healedAt;
+      const verdict = await (fault.judge?.(context) ?? judge(pipeline, fault));
+      recoveredMs = verdict.recoveredMs;
+      complaints.push(...verdict.complaints);
+      if (fault.replacesSlot !== true) complaints.push(...(await confirmations.complaints()));
+      complaints.push(...pipeline.endedByThemselves(fault.mayEnd));
     } catch (error) {
       complaints.push(wordsOf(error));
     }
@@ -98,6 +114,16 @@ export async function runFault(fault: Fault, seed: number, shared: FaultServers)
     recoveredMs,
     seconds: (Date.now() - startedAt) / 1000,
   };
+}
+
+/** Gives up waiting for what never ends, such as a message that never comes. */
+export function inTime<T>(work: Promise<T>, timeoutMs: number, what: string): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => late.reject(new Error(`after ${timeoutMs} ms still waiting for ${what}`)),
+    timeoutMs,
+  );
+  return Promise.race([work, late.promise]).finally(() => clearTimeout(timer));
 }
 
 function wordsOf(error: unknown): string {
@@ -118,19 +144,34 @@ export async function until(
   }
 }
 
-async function judge(pipeline: Pipeline, recoveryMs: number): Promise<Complaints> {
-  const complaints = await convergence(pipeline, recoveryMs);
-  if (complaints.length > 0) return complaints;
-  return [...(await compareOrder(pipeline)), ...(await checkTopics(pipeline)), ...(await health(pipeline))];
+async function judge(pipeline: Pipeline, { recoveryMs = RECOVERY_MS, foreignKeys }: Fault): Promise<Verdict> {
+  const verdict = await untilEqual(pipeline, recoveryMs, () => compareDatabases(pipeline));
+  if (verdict.complaints.length > 0) return verdict;
+  const complaints = [
+    ...(await compareOrder(pipeline)),
+    ...(await checkTopics(pipeline)),
+    ...(await health(pipeline)),
+    ...(await checkVerify(pipeline, foreignKeys)),
+    // Nothing comes late, or again.
+    ...(await compareDatabases(pipeline)),
+  ];
+  return { ...verdict, complaints };
 }
 
-async function convergence(pipeline: Pipeline, timeoutMs: number): Promise<Complaints> {
-  const deadline = Date.now() + timeoutMs;
+/** Waits until nothing is found any more; connectors that have ended are started again, as an orchestrator does. */
+export async function untilEqual(
+  pipeline: Pipeline,
+  timeoutMs: number,
+  compare: () => Promise<Complaints>,
+): Promise<Verdict> {
+  const beganAt = performance.now();
   for (;;) {
     await pipeline.keepAlive();
-    const complaints = await compareDatabases(pipeline).catch((error: unknown) => [String(error)]);
-    if (complaints.length === 0) return [];
-    if (Date.now() > deadline) return [`not equal after ${timeoutMs} ms`, ...complaints];
+    const complaints = await compare().catch((error: unknown) => [String(error)]);
+    const recoveredMs = Math.round(performance.now() - beganAt);
+    if (complaints.length === 0) return { complaints, recoveredMs };
+    if (recoveredMs > timeoutMs)
+      return { complaints: [`not equal after ${timeoutMs} ms`, ...complaints], recoveredMs };
     await delay(POLL_MS);
   }
 }

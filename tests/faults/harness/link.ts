@@ -8,6 +8,20 @@ export interface Hold {
   readonly reached: Promise<WireMessage>;
   /** Passes it on. */
   release(): void;
+  /** It never arrives, nor does anything behind it: its connection is gone. */
+  drop(): void;
+}
+
+/** What a link has done so far; what shows that a fault happened. */
+export interface LinkCounts {
+  /** Connections that were taken. */
+  readonly accepted: number;
+  /** Connections that a cut, a reset, a stall or forgetting has hit. */
+  readonly hit: number;
+  /** Messages that were passed on. */
+  readonly passed: number;
+  /** Those of them that were passed on later than they came, by the delay. */
+  readonly late: number;
 }
 
 interface Waiting {
@@ -27,6 +41,7 @@ export class Link implements AsyncDisposable {
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
   readonly #holds = new Set<Waiting>();
+  readonly #counts = { accepted: 0, hit: 0, passed: 0, late: 0 };
   #mode: Mode = "open";
   #delayMs = 0;
 
@@ -51,24 +66,27 @@ export class Link implements AsyncDisposable {
     return link;
   }
 
-  get connections(): number {
-    return this.#connections.size;
+  get counts(): LinkCounts {
+    return { ...this.#counts };
   }
 
   /** Ends all connections and refuses new ones, as a server that is down. */
   cut(): void {
     this.#mode = "cut";
+    this.#counts.hit += this.#connections.size;
     for (const connection of this.#connections) connection.destroy();
   }
 
   /** Ends all connections by a reset; new ones are taken. */
   reset(): void {
+    this.#counts.hit += this.#connections.size;
     for (const connection of this.#connections) connection.reset();
   }
 
   /** Passes nothing on and closes nothing, also of new connections; `heal` lets all of it through, late. */
   stall(): void {
     this.#mode = "stalled";
+    this.#counts.hit += this.#connections.size;
     for (const connection of this.#connections) connection.stall(true);
   }
 
@@ -80,6 +98,7 @@ export class Link implements AsyncDisposable {
       connection.forget();
       count++;
     }
+    this.#counts.hit += count;
     return count;
   }
 
@@ -109,6 +128,10 @@ export class Link implements AsyncDisposable {
         this.#holds.delete(waiting);
         waiting.connection?.release();
       },
+      drop: () => {
+        this.#holds.delete(waiting);
+        waiting.connection?.drop();
+      },
     };
   }
 
@@ -123,10 +146,15 @@ export class Link implements AsyncDisposable {
       client.resetAndDestroy();
       return;
     }
+    this.#counts.accepted++;
     const connection: Connection = new Connection(client, connect(this.#target), this.#wire(), {
       delayMs: () => this.#delayMs,
       isHeld: (message) => this.#isHeld(message, connection),
       closed: () => this.#connections.delete(connection),
+      passed: (lateMs) => {
+        this.#counts.passed++;
+        if (lateMs > 0) this.#counts.late++;
+      },
     });
     this.#connections.add(connection);
     if (this.#mode === "stalled") connection.stall(true);
@@ -147,6 +175,7 @@ interface ConnectionOwner {
   readonly delayMs: () => number;
   readonly isHeld: (message: WireMessage) => boolean;
   readonly closed: () => void;
+  readonly passed: (lateMs: number) => void;
 }
 
 class Connection {
@@ -199,6 +228,11 @@ class Connection {
   release(): void {
     for (const pipe of this.#pipes) pipe.release();
   }
+
+  drop(): void {
+    for (const pipe of this.#pipes) pipe.forget();
+    this.destroy();
+  }
 }
 
 /** One direction. Order is kept, also when the delay changes. */
@@ -206,7 +240,7 @@ class Pipe {
   readonly #from: Socket;
   readonly #to: Socket;
   readonly #owner: ConnectionOwner;
-  #queue: { readonly bytes: Buffer; readonly dueMs: number }[] = [];
+  #queue: { readonly bytes: Buffer; readonly dueMs: number; readonly lateMs: number }[] = [];
   #kept: WireMessage[] | undefined;
   #stalled = false;
   #forgotten = false;
@@ -264,7 +298,8 @@ class Pipe {
   }
 
   #enqueue(bytes: Buffer): void {
-    this.#queue.push({ bytes, dueMs: Date.now() + this.#owner.delayMs() });
+    const lateMs = this.#owner.delayMs();
+    this.#queue.push({ bytes, dueMs: performance.now() + lateMs, lateMs });
     this.#flush();
   }
 
@@ -281,7 +316,7 @@ class Pipe {
   #flush(): void {
     if (this.#stalled || this.#forgotten || this.#timer !== undefined) return;
     for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
-      const waitMs = next.dueMs - Date.now();
+      const waitMs = next.dueMs - performance.now();
       if (waitMs > 0) {
         this.#timer = setTimeout(() => {
           this.#timer = undefined;
@@ -291,6 +326,7 @@ class Pipe {
       }
       this.#queue.shift();
       if (this.#to.destroyed) continue;
+      this.#owner.passed(next.lateMs);
       if (!this.#to.write(next.bytes)) this.#waitForDrain();
     }
   }

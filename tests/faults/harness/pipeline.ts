@@ -6,6 +6,7 @@ import { type SpawnedConnector, spawnConnector, writeFiles } from "../../support
 import { createDatabase, type TestDatabase } from "../../support/database.ts";
 import type { StackAddresses } from "../../support/global-stack.ts";
 import { randomName } from "../../support/names.ts";
+import { waitFor } from "../../support/wait-for.ts";
 import type { Authority } from "./certificates.ts";
 import type { Clock } from "./clocks.ts";
 import { Link } from "./link.ts";
@@ -72,6 +73,8 @@ export class Pipeline implements AsyncDisposable {
   readonly destination: TestDatabase;
   readonly links: Links;
   readonly servers: FaultServers;
+  /** All that were started, the newest last. */
+  readonly processes: SpawnedConnector[] = [];
   /** The newest process of each kind; `start` replaces it. */
   source: SpawnedConnector | undefined;
   sink: SpawnedConnector | undefined;
@@ -169,7 +172,24 @@ export class Pipeline implements AsyncDisposable {
       ),
     );
     this[kind] = started;
+    this.processes.push(started);
     return started;
+  }
+
+  /** Waits until a process of that kind, perhaps one that has ended, has logged a text. Throws when none does. */
+  async requireSaid(kind: "source" | "sink", text: string, timeoutMs = 10_000): Promise<void> {
+    const own = this.processes.filter((each) => each.kind === kind);
+    await waitFor(() => own.some(({ log }) => log.some((line) => line.includes(text))), {
+      timeoutMs,
+      describe: () => `the ${kind} to say ${text}; its log:\n${own.at(-1)?.logTail()}`,
+    });
+  }
+
+  /** Processes that ended although nobody killed them, with the ends of their logs. */
+  endedByThemselves(besides: readonly ("source" | "sink")[] = []): string[] {
+    return this.processes
+      .filter(({ kind, endedByItself }) => endedByItself && !besides.includes(kind))
+      .map((each) => `a ${each.kind} ended by itself:\n${each.logTail()}`);
   }
 
   /** Changes a connector's manifest; its next start reads it. */

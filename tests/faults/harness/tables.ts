@@ -11,17 +11,17 @@ export const SOURCE_SQL = `
   ALTER TABLE items REPLICA IDENTITY FULL;
   CREATE INDEX ON items (owner);
   CREATE SEQUENCE versions;
-  CREATE TABLE audit (id bigint PRIMARY KEY, events bigint NOT NULL);
+  CREATE TABLE audit (id bigint PRIMARY KEY, upserts bigint NOT NULL DEFAULT 0, deletes bigint NOT NULL DEFAULT 0,
+    versions numeric NOT NULL DEFAULT 0);
   CREATE FUNCTION count_event() RETURNS trigger LANGUAGE plpgsql AS $$
-  DECLARE key bigint;
   BEGIN
-    FOREACH key IN ARRAY CASE TG_OP
-      WHEN 'INSERT' THEN ARRAY[NEW.id]
-      WHEN 'DELETE' THEN ARRAY[OLD.id]
-      ELSE CASE WHEN NEW.id = OLD.id THEN ARRAY[NEW.id] ELSE ARRAY[OLD.id, NEW.id] END END
-    LOOP
-      INSERT INTO audit AS a VALUES (key, 1) ON CONFLICT (id) DO UPDATE SET events = a.events + 1;
-    END LOOP;
+    IF TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND NEW.id <> OLD.id THEN
+      INSERT INTO audit AS a (id, deletes) VALUES (OLD.id, 1) ON CONFLICT (id) DO UPDATE SET deletes = a.deletes + 1;
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+      INSERT INTO audit AS a (id, upserts, versions) VALUES (NEW.id, 1, NEW.v)
+        ON CONFLICT (id) DO UPDATE SET upserts = a.upserts + 1, versions = a.versions + NEW.v;
+    END IF;
     RETURN NULL;
   END $$;
   CREATE TRIGGER counted AFTER INSERT OR UPDATE OR DELETE ON items
@@ -30,11 +30,11 @@ export const SOURCE_SQL = `
 export const DESTINATION_SQL = `
   CREATE TABLE items (id bigint PRIMARY KEY, owner int NOT NULL, n bigint NOT NULL, v bigint NOT NULL, body text);
   CREATE TABLE owners (id int PRIMARY KEY, items bigint NOT NULL, total bigint NOT NULL);
-  CREATE TABLE tally (id bigint PRIMARY KEY, events bigint NOT NULL, last_v bigint NOT NULL DEFAULT 0,
-    disorder bigint NOT NULL DEFAULT 0);`;
+  CREATE TABLE tally (id bigint PRIMARY KEY, upserts bigint NOT NULL DEFAULT 0, deletes bigint NOT NULL DEFAULT 0,
+    versions numeric NOT NULL DEFAULT 0, last_v bigint NOT NULL DEFAULT 0, disorder bigint NOT NULL DEFAULT 0);`;
 
-const OWNER_TOTALS = `SELECT o.id, count(i.id) AS items, coalesce(sum(i.n), 0)::bigint AS total
-  FROM owners o LEFT JOIN items i ON i.owner = o.id WHERE o.id = :owner GROUP BY o.id`;
+const totalsOf = (owner: string) => `SELECT o.id, count(i.id) AS items, coalesce(sum(i.n), 0)::bigint AS total
+  FROM owners o LEFT JOIN items i ON i.owner = o.id WHERE o.id = ${owner} GROUP BY o.id`;
 
 /** `item` is the row of the change, `owner` is read from the tables: the two ways of the transformer. */
 export function publicSchemas(): PublicSchema[] {
@@ -51,9 +51,12 @@ export function publicSchemas(): PublicSchema[] {
       ],
     ),
     schema("owner", { id: integer, items: integer, total: integer }, [
-      { operation: "insert", table: "items", sql: OWNER_TOTALS },
-      { operation: "update", table: "items", sql: OWNER_TOTALS },
-      { operation: "delete", table: "items", sql: OWNER_TOTALS, emit: "upsert" },
+      { operation: "insert", table: "items", sql: totalsOf(":owner") },
+      { operation: "update", table: "items", sql: totalsOf(":owner") },
+      { operation: "delete", table: "items", sql: totalsOf(":owner"), emit: "upsert" },
+      { operation: "insert", table: "owners", sql: totalsOf(":id") },
+      { operation: "update", table: "owners", sql: totalsOf(":id") },
+      { operation: "delete", table: "owners", sql: "SELECT :id AS id" },
     ]),
   ];
 }
@@ -67,10 +70,11 @@ export function consumerSchemas(slug: string, onError: "stop" | "dlq"): Consumer
       deleteSql: "DELETE FROM items WHERE id = :id",
     }),
     consumer(slug, onError, "tally-items", "item", {
-      sql: `INSERT INTO tally AS t VALUES (:id, 1, :v) ON CONFLICT (id) DO UPDATE SET events = t.events + 1,
-        last_v = :v, disorder = t.disorder + CASE WHEN :v > t.last_v THEN 0 ELSE 1 END`,
-      deleteSql:
-        "INSERT INTO tally AS t VALUES (:id, 1) ON CONFLICT (id) DO UPDATE SET events = t.events + 1",
+      sql: `INSERT INTO tally AS t (id, upserts, versions, last_v) VALUES (:id, 1, :v, :v)
+        ON CONFLICT (id) DO UPDATE SET upserts = t.upserts + 1, versions = t.versions + :v,
+          last_v = :v, disorder = t.disorder + CASE WHEN :v > t.last_v THEN 0 ELSE 1 END`,
+      deleteSql: `INSERT INTO tally AS t (id, deletes) VALUES (:id, 1)
+        ON CONFLICT (id) DO UPDATE SET deletes = t.deletes + 1`,
     }),
     consumer(slug, onError, "copy-owners", "owner", {
       sql: `INSERT INTO owners VALUES (:id, :items, :total)
