@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -41,6 +41,24 @@ const STOP_TIMEOUT_MS = 15_000;
 const RESTART_AFTER_KILL_MS = 20_000;
 const RESTART_PAUSE_MS = 200;
 const LOG_LINES_SHOWN = 15;
+
+/** The processes that a process has started and that still run, as Linux tells them; elsewhere none. */
+function childrenOf(pid: number): number[] {
+  if (!existsSync("/proc")) return [];
+  const children: number[] = [];
+  for (const entry of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      // What stands in parentheses is the command's name, which may hold anything.
+      const [, parent] = readFileSync(`/proc/${entry}/stat`, "utf8")
+        .replace(/^.*\) /s, "")
+        .split(" ");
+      if (Number(parent) === pid) children.push(Number(entry));
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  return children;
+}
 
 /**
  * A server as a child process that can be stopped, killed and started again on the same port and data, which is
@@ -132,10 +150,13 @@ export class ServerProcess {
   signalAll(signal: NodeJS.Signals): void {
     const pid = this.#child?.pid;
     if (pid === undefined) return;
-    try {
-      process.kill(-pid, signal);
-    } catch {
-      // It has just ended; its exit event is on the way.
+    // Postgres gives each of its processes a group of its own.
+    for (const target of [-pid, ...childrenOf(pid)]) {
+      try {
+        process.kill(target, signal);
+      } catch {
+        // It has just ended; its exit event is on the way.
+      }
     }
   }
 

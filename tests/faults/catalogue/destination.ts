@@ -1,27 +1,43 @@
 import type pg from "pg";
-import { type Fault, type FaultContext, until } from "../harness/fault.ts";
+import type { Random } from "../../support/random.ts";
+import { type Fault, type FaultContext, inTime } from "../harness/fault.ts";
 import type { Pipeline } from "../harness/pipeline.ts";
+import { isRefusal } from "../harness/wire.ts";
 
+const REFUSAL_MS = 60_000;
 const GROUP = "11. Destination's conflicts";
 
-/** Other sessions that work on the destination's rows, without changing what is in them. */
+/** Waits until the server has refused a statement of the sink with a SQLSTATE; call it before what causes that. */
+function refusal({ pipeline }: FaultContext, sqlState: string): Promise<unknown> {
+  const seen = pipeline.links.destinationPostgres.seen((message) => isRefusal(message, sqlState));
+  return inTime(seen, REFUSAL_MS, `the server to refuse the sink with ${sqlState}`);
+}
+
+/** Other sessions that work on the destination's rows, without changing what is in them, until the sink was refused. */
 async function disturb(
-  { pipeline, random, last }: FaultContext,
-  sessions: number,
-  transaction: (client: pg.Client) => Promise<unknown>,
+  context: FaultContext,
+  { sessions, sqlState, end }: { sessions: number; sqlState: string; end: "COMMIT" | "ROLLBACK" },
+  transaction: (client: pg.Client, random: Random) => Promise<unknown>,
 ): Promise<void> {
-  const untilMs = Date.now() + random.int(4_000, 7_000);
-  const work = async (): Promise<void> => {
+  const { pipeline, random, last } = context;
+  const refused = refusal(context, sqlState);
+  const leastMs = random.int(4_000, 7_000);
+  let goesOn = true;
+  const work = async (own: Random): Promise<void> => {
     const client = await pipeline.destination.connect();
-    while (Date.now() < untilMs) {
+    while (goesOn) {
       await client.query("BEGIN");
-      await transaction(client).catch(() => {});
-      await client.query("ROLLBACK");
-      await last(random.int(0, 20));
+      await transaction(client, own).catch(() => {});
+      await client.query(end).catch(() => {});
+      await last(own.int(0, 20));
     }
     await client.end();
   };
-  await Promise.all(Array.from({ length: sessions }, work));
+  const working = Promise.all(Array.from({ length: sessions }, () => work(random.fork())));
+  await Promise.all([refused, last(leastMs)]).finally(() => {
+    goesOn = false;
+  });
+  await working;
 }
 
 const deadlock: Fault = {
@@ -34,10 +50,10 @@ const deadlock: Fault = {
       EXECUTE format('ALTER DATABASE %I SET deadlock_timeout = ''20ms''', current_database()); END $$`,
   }),
   run: (context) =>
-    disturb(context, 3, async (client) => {
+    disturb(context, { sessions: 3, sqlState: "40P01", end: "ROLLBACK" }, async (client, random) => {
       for (let i = 0; i < 6; i++) {
-        const table = context.random.pick(["items", "tally"]);
-        await client.query(`SELECT FROM ${table} WHERE id = $1 FOR UPDATE`, [context.random.int(1, 80)]);
+        const table = random.pick(["items", "tally"]);
+        await client.query(`SELECT FROM ${table} WHERE id = $1 FOR UPDATE`, [random.int(1, 80)]);
       }
     }),
 };
@@ -45,15 +61,15 @@ const deadlock: Fault = {
 const serialization: Fault = {
   id: "destination-serialization",
   group: GROUP,
-  title: "serialization failures: the destination's default isolation is serializable",
+  title: "serialization failures: the default isolation is serializable, and others write the same rows",
   options: () => ({
     destinationSql: `DO $$ BEGIN EXECUTE format(
       'ALTER DATABASE %I SET default_transaction_isolation = ''serializable''', current_database()); END $$`,
   }),
   run: (context) =>
-    disturb(context, 3, async (client) => {
-      await client.query("SELECT sum(events) FROM tally");
-      await client.query("UPDATE tally SET events = events WHERE id = $1", [context.random.int(1, 80)]);
+    disturb(context, { sessions: 3, sqlState: "40001", end: "COMMIT" }, async (client, random) => {
+      await client.query("SELECT sum(upserts) FROM tally");
+      await client.query("UPDATE tally SET upserts = upserts WHERE id = $1", [random.int(1, 80)]);
       await client.query("SELECT sum(n) FROM items");
     }),
 };
@@ -63,10 +79,12 @@ const lockTimeout: Fault = {
   group: GROUP,
   title: "a table is locked for longer than lock-timeout-ms",
   options: () => ({ sinkArgs: ["--lock-timeout-ms", "300"] }),
-  async run({ pipeline, random, last }) {
+  async run(context) {
+    const { pipeline, random, last } = context;
+    const refused = refusal(context, "55P03");
     const client = await pipeline.destination.connect();
     await client.query("BEGIN; LOCK TABLE items IN ACCESS EXCLUSIVE MODE");
-    await last(random.int(1_500, 5_000));
+    await Promise.all([refused, last(random.int(1_500, 5_000))]);
     await client.query("COMMIT");
     await client.end();
   },
@@ -92,8 +110,9 @@ const statementTimeout: Fault = {
   async run(context) {
     await setDefault(context, "statement_timeout", "400ms");
     const client = await context.pipeline.destination.connect();
+    const refused = refusal(context, "57014");
     await client.query("SET statement_timeout = 0; BEGIN; LOCK TABLE tally IN ACCESS EXCLUSIVE MODE");
-    await context.last(4_000);
+    await Promise.all([refused, context.last(4_000)]);
     await client.query("COMMIT");
     await client.end();
     await setDefault(context, "statement_timeout", null);
@@ -105,22 +124,10 @@ const readOnly: Fault = {
   group: GROUP,
   title: "the destination is read-only for a while",
   async run(context) {
+    const refused = refusal(context, "25006");
     await setDefault(context, "default_transaction_read_only", "on");
-    await context.last(context.random.int(1_000, 4_000));
+    await Promise.all([refused, context.last(context.random.int(1_000, 4_000))]);
     await setDefault(context, "default_transaction_read_only", null);
-  },
-};
-
-const longLock: Fault = {
-  id: "destination-long-lock",
-  group: "7. Groups and topics",
-  title: "a batch waits for a lock for longer than the group's session timeout",
-  async run({ pipeline, last }) {
-    const client = await pipeline.destination.connect();
-    await client.query("BEGIN; LOCK TABLE items IN ACCESS EXCLUSIVE MODE");
-    await last(9_000);
-    await client.query("COMMIT");
-    await client.end();
   },
 };
 
@@ -128,14 +135,16 @@ const foreignKey: Fault = {
   id: "destination-foreign-key",
   group: GROUP,
   title: "rows refer to rows of another topic that are not there yet: their topic waits for it",
-  async run({ pipeline, last, random }) {
+  async run(context) {
+    const { pipeline, last, random } = context;
     await pipeline.sink?.kill();
     await pipeline.destination.query(
       `TRUNCATE items, tally, owners, rejot.progress;
        ALTER TABLE items ADD FOREIGN KEY (owner) REFERENCES owners (id)`,
     );
+    const refused = refusal(context, "23503");
     await pipeline.start("sink");
-    await last(random.int(500, 3_000));
+    await Promise.all([refused, last(random.int(500, 3_000))]);
     requireRunning(pipeline);
   },
 };
@@ -145,10 +154,12 @@ const poisonRepaired: Fault = {
   group: "10. Poison",
   title:
     "a constraint refuses an event under `stop`: its topic stands still; the constraint goes, it goes on",
-  async run({ pipeline, random, last }) {
+  async run(context) {
+    const { pipeline, random, last } = context;
+    const refused = refusal(context, "23514");
     await pipeline.destination.query("ALTER TABLE items ADD CONSTRAINT no_odd CHECK (n % 7 <> 3) NOT VALID");
-    const refused = () => pipeline.sink?.log.some((line) => line.includes("SINK_EVENT_FAILED")) === true;
-    await until(refused, 40_000, "the sink to name the event");
+    await refused;
+    await pipeline.requireSaid("sink", "SINK_EVENT_FAILED", 40_000);
     await last(random.int(0, 5_000));
     requireRunning(pipeline);
     await pipeline.destination.query("ALTER TABLE items DROP CONSTRAINT no_odd");
@@ -160,16 +171,18 @@ function requireRunning({ sink }: Pipeline): void {
 }
 
 /** The statement of one event fails by itself, until the destination is mended. */
-const poison = (id: string, title: string, fault: string, repair: string): Fault => ({
+const poison = (id: string, title: string, sqlState: string, fault: string, repair: string): Fault => ({
   id: `poison-${id}-stop`,
   group: "10. Poison",
   title: `${title} under \`stop\`: its topic stands still; it is mended, the topic goes on`,
-  async run({ pipeline, random, last }) {
+  async run(context) {
+    const { pipeline, random, last } = context;
+    const refused = refusal(context, sqlState);
     await pipeline.destination.query(fault);
     await last(random.int(0, 1_000));
     await pipeline.database.query("INSERT INTO items VALUES (5000, 1, 100000, nextval('versions'), NULL)");
-    const refused = () => pipeline.sink?.log.some((line) => line.includes("SINK_EVENT_FAILED")) === true;
-    await until(refused, 40_000, "the sink to name the event");
+    await refused;
+    await pipeline.requireSaid("sink", "SINK_EVENT_FAILED", 40_000);
     await last(random.int(0, 5_000));
     requireRunning(pipeline);
     await pipeline.destination.query(repair);
@@ -179,6 +192,7 @@ const poison = (id: string, title: string, fault: string, repair: string): Fault
 const outOfRange = poison(
   "out-of-range",
   "a value is out of its column's range",
+  "22003",
   "ALTER TABLE items ALTER COLUMN n TYPE smallint",
   "ALTER TABLE items ALTER COLUMN n TYPE bigint",
 );
@@ -186,6 +200,7 @@ const outOfRange = poison(
 const sqlError = poison(
   "sql-error",
   "a trigger raises an error",
+  "P0001",
   `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
      'BEGIN IF NEW.n >= 100000 THEN RAISE EXCEPTION ''no''; END IF; RETURN NEW; END';
    CREATE TRIGGER refuses BEFORE INSERT OR UPDATE ON items FOR EACH ROW EXECUTE FUNCTION refuse()`,
@@ -199,7 +214,6 @@ export const DESTINATION: readonly Fault[] = [
   lockTimeout,
   statementTimeout,
   readOnly,
-  longLock,
   foreignKey,
   poisonRepaired,
   outOfRange,

@@ -2,7 +2,7 @@ import { connectPostgres } from "../../../shared/postgres/client.ts";
 import { type Fault, until } from "../harness/fault.ts";
 import { ownPostgres } from "../harness/own-postgres.ts";
 import { noSmallDisk, smallDisk } from "../harness/small-disk.ts";
-import { NOBODY } from "../harness/tables.ts";
+import { insertRows } from "../harness/tables.ts";
 
 const DISK_MB = 24;
 
@@ -36,8 +36,7 @@ const diskFull: Fault = {
     const { disk } = servers.own ?? {};
     const { sink } = pipeline;
     await disk?.fill();
-    await pipeline.database.query(`INSERT INTO items
-      SELECT 1000 + i, ${NOBODY}, i, nextval('versions'), repeat('x', 200) FROM generate_series(1, 10000) i`);
+    await pipeline.database.query(insertRows(1_000, 10_000, "x".repeat(200)));
     const isNamed = async () =>
       (await sink?.status())?.units[0]?.lastError?.message.includes("No space left") === true;
     await until(isNamed, 30_000, "the sink to say that there is no space");

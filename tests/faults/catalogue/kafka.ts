@@ -5,23 +5,6 @@ import { type Fault, type FaultContext, until, untilEqual } from "../harness/fau
 const TOPICS = "7. Groups and topics";
 const POISON = "10. Poison";
 
-const rebalances: Fault = {
-  id: "rebalance",
-  group: TOPICS,
-  title: "sinks join and leave all the time, some by kill -9",
-  async run({ pipeline, random, last }) {
-    const extra = [];
-    for (let i = 0; i < 4; i++) {
-      const keep = pipeline.sink;
-      extra.push(await pipeline.start("sink"));
-      pipeline.sink = keep;
-      await last(random.int(300, 2_500));
-      if (random.chance(0.7)) await extra.shift()?.kill(random.pick(["SIGKILL", "SIGTERM"] as const));
-    }
-    for (const sink of extra) await sink.kill("SIGTERM");
-  },
-};
-
 const partitionsAdded: Fault = {
   id: "partitions-added",
   group: TOPICS,
@@ -165,7 +148,6 @@ const topicDeleted: Fault = {
 
 /** Trouble with Kafka's topics and groups. */
 export const KAFKA: readonly Fault[] = [
-  rebalances,
   partitionsAdded,
   foreignRecords,
   unknownSchemaCold,

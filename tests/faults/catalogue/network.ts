@@ -1,7 +1,7 @@
 import { type Fault, type FaultContext, until } from "../harness/fault.ts";
-import type { Link } from "../harness/link.ts";
+import type { Link, LinkCounts } from "../harness/link.ts";
 
-/** The six connections that can be broken apart from each other. */
+/** The connections that can be broken apart from each other; the registry has faults of its own. */
 const CONNECTIONS: Readonly<Record<string, (context: FaultContext) => readonly Link[]>> = {
   "source and Postgres": ({ pipeline }) => [pipeline.links.sourcePostgres],
   "source and Kafka": ({ pipeline }) => pipeline.links.sourceKafka,
@@ -13,12 +13,23 @@ interface Break {
   readonly id: string;
   readonly title: string;
   readonly recoveryMs?: number;
+  /** What shows that it happened: the counts of the links grow that much, at least. */
+  readonly leaves: Partial<LinkCounts>;
   make(links: readonly Link[], context: FaultContext): Promise<void>;
+}
+
+const COUNTS = ["accepted", "hit", "passed", "late"] as const;
+
+function countsOf(links: readonly Link[]): LinkCounts {
+  const sum = { accepted: 0, hit: 0, passed: 0, late: 0 };
+  for (const { counts } of links) for (const name of COUNTS) sum[name] += counts[name];
+  return sum;
 }
 
 const BREAKS: readonly Break[] = [
   {
     id: "cut",
+    leaves: { hit: 1, accepted: 1 },
     title: "is cut for some seconds",
     async make(links, { last, random }) {
       for (const link of links) link.cut();
@@ -28,6 +39,7 @@ const BREAKS: readonly Break[] = [
   },
   {
     id: "delay",
+    leaves: { late: 10 },
     title: "takes 500 ms longer each way",
     async make(links, { last }) {
       for (const link of links) link.delay(500);
@@ -37,6 +49,7 @@ const BREAKS: readonly Break[] = [
   },
   {
     id: "reset",
+    leaves: { hit: 3, accepted: 3 },
     title: "is reset again and again",
     async make(links, { last, random }) {
       for (let i = 0; i < 5; i++) {
@@ -47,15 +60,19 @@ const BREAKS: readonly Break[] = [
   },
   {
     id: "stall",
+    leaves: { hit: 1, passed: 10 },
     title: "swallows everything for some seconds and then delivers it",
     async make(links, { last, random }) {
       for (const link of links) link.stall();
+      const before = countsOf(links).passed;
       await last(random.int(3_000, 12_000));
+      if (countsOf(links).passed > before) throw new Error("the stalled link has passed something on");
       for (const link of links) link.heal();
     },
   },
   {
     id: "forgotten",
+    leaves: { hit: 1, accepted: 1 },
     title: "is half open: established connections are dead without a word, new ones work",
     recoveryMs: 120_000,
     async make(links, { last }) {
@@ -65,6 +82,7 @@ const BREAKS: readonly Break[] = [
   },
   {
     id: "flapping",
+    leaves: { hit: 3, accepted: 3 },
     title: "comes and goes",
     async make(links, { last, random }) {
       for (let i = 0; i < 8; i++) {
@@ -98,8 +116,10 @@ const oneForgotten = ({ id, title, startup }: (typeof ONE_FORGOTTEN)[number]): F
     const isIt = (connection: { readonly startup: string }) => startup.test(connection.startup);
     // The backfill reads by such a session too, for a moment.
     await until(() => link.count(isIt) === 1, 30_000, "one connection of that kind");
-    link.forget(isIt);
+    const { accepted } = link.counts;
+    if (link.forget(isIt) !== 1) throw new Error("there was no such connection");
     await last(2_000);
+    await until(() => link.counts.accepted > accepted, 60_000, "the source to notice, and to connect anew");
   },
 });
 
@@ -112,7 +132,9 @@ const stopHalfOpen = (kind: "source" | "sink", end: "Postgres" | "Kafka"): Fault
     const { links } = pipeline;
     const postgres = kind === "source" ? links.sourcePostgres : links.destinationPostgres;
     const kafka = kind === "source" ? links.sourceKafka : links.sinkKafka;
-    for (const link of end === "Postgres" ? [postgres] : kafka) link.forget();
+    const broken = end === "Postgres" ? [postgres] : kafka;
+    const hit = broken.map((link) => link.forget()).reduce((sum, count) => sum + count);
+    if (hit === 0) throw new Error("there was no connection");
     const beganAt = Date.now();
     const code = await pipeline[kind]?.kill("SIGTERM");
     const tookMs = Date.now() - beganAt;
@@ -140,7 +162,20 @@ const EVERYWHERE: readonly Fault[] = Object.entries(CONNECTIONS).flatMap(([name,
       ...(kind.recoveryMs === undefined ? {} : { recoveryMs: kind.recoveryMs }),
       // By default five minutes, which is what a large batch may take.
       options: () => ({ sinkArgs: ["--apply-timeout-ms", "8000"] }),
-      run: (context) => kind.make(linksOf(context), context),
+      async run(context) {
+        const links = linksOf(context);
+        const before = countsOf(links);
+        await kind.make(links, context);
+        const happened = () => {
+          const now = countsOf(links);
+          return COUNTS.every((name) => now[name] - before[name] >= (kind.leaves[name] ?? 0));
+        };
+        await until(
+          happened,
+          kind.recoveryMs ?? 60_000,
+          `the links to have done ${JSON.stringify(kind.leaves)}`,
+        );
+      },
     };
   }),
 );

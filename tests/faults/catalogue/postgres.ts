@@ -1,9 +1,10 @@
 import type { Manifest } from "../../../shared/manifest/schema.ts";
 import { randomName } from "../../support/names.ts";
-import { type Fault, type FaultContext, until } from "../harness/fault.ts";
+import { type Fault, type FaultContext, inTime, until } from "../harness/fault.ts";
 import { ownPostgres } from "../harness/own-postgres.ts";
 import type { PipelineOptions } from "../harness/pipeline.ts";
-import { NOBODY } from "../harness/tables.ts";
+import { insertRows } from "../harness/tables.ts";
+import { isRefusal } from "../harness/wire.ts";
 
 const GROUP = "5. Postgres";
 
@@ -42,12 +43,22 @@ const hanging = (end: "source" | "destination"): Fault => ({
   group: GROUP,
   title: `Postgres at the ${end} hangs (SIGSTOP) for some seconds`,
   servers: (shared, resources) => ownPostgres(shared, resources, end),
-  async run({ servers, last, random }) {
+  async run({ pipeline, servers, last, random }) {
+    const client = await (end === "source" ? pipeline.database : pipeline.destination).connect();
     servers.own?.postgres?.signalAll("SIGSTOP");
+    // Also of a session that is open already, which is a process of its own.
+    let hasAnswered = false;
+    const answer = client.query("SELECT 1").then(() => {
+      hasAnswered = true;
+    });
     await last(random.int(3_000, 14_000));
+    if (hasAnswered) throw new Error("the server answers, although it hangs");
     servers.own?.postgres?.signalAll("SIGCONT");
+    await answer;
   },
 });
+
+const SENDER = "SELECT active_pid AS pid FROM pg_replication_slots WHERE slot_name = $1";
 
 const backPressure: Fault = {
   id: "postgres-wal-sender-timeout",
@@ -59,10 +70,19 @@ const backPressure: Fault = {
       EXECUTE format('ALTER DATABASE %I SET wal_sender_timeout = ''2s''', current_database()); END $$`,
   }),
   async run({ pipeline, last }) {
+    const [{ pid } = {}] = await pipeline.database.query(SENDER, [pipeline.slotName]);
     for (const link of pipeline.links.sourceKafka) link.stall();
-    await pipeline.database.query(`INSERT INTO items
-      SELECT 1000 + i, ${NOBODY}, i, nextval('versions'), repeat('x', 100) FROM generate_series(1, 20000) i`);
+    await pipeline.database.query(insertRows(1_000, 20_000, "x".repeat(100)));
     await last(9_000);
+    // It has answered Postgres all the while, although it cannot take more: the same process still sends to it.
+    const [now] = await pipeline.database.query(SENDER, [pipeline.slotName]);
+    if (pid === undefined || now?.pid !== pid)
+      throw new Error(`the sender was ${pid}, now it is ${now?.pid}`);
+    const [behind] = await pipeline.database.query(
+      "SELECT pg_current_wal_lsn() - sent_lsn AS bytes FROM pg_stat_replication WHERE pid = $1",
+      [pid],
+    );
+    if (Number(behind?.bytes) < 1_000_000) throw new Error(`nothing has piled up: ${behind?.bytes} bytes`);
     for (const link of pipeline.links.sourceKafka) link.heal();
   },
 };
@@ -91,6 +111,7 @@ const atRole = (
   title: string,
   group: string,
   end: "source" | "sink",
+  sqlState: string,
   change: (role: string) => readonly [fault: string, repair: string],
 ): Fault => ({
   id: `${id}-${end}`,
@@ -106,11 +127,14 @@ const atRole = (
     );
     const role = row?.rolname ?? "";
     const [fault, repair] = change(role);
+    const link = end === "source" ? pipeline.links.sourcePostgres : pipeline.links.destinationPostgres;
+    const refused = link.seen((message) => isRefusal(message, sqlState));
     await database.query(fault);
     await database.query(
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1 AND datname = current_database()",
       [role],
     );
+    await inTime(refused, 20_000, `the server to refuse with ${sqlState}`);
     const connector = pipeline[end];
     const isNamed = async () =>
       (await connector?.status())?.units[0]?.lastError?.code.startsWith("POSTGRES_") === true;
@@ -123,10 +147,14 @@ const atRole = (
 });
 
 const connectionLimit = (end: "source" | "sink"): Fault =>
-  atRole("postgres-connection-limit", "connection limit reached for the role", GROUP, end, (role) => [
-    `ALTER ROLE ${role} CONNECTION LIMIT 0`,
-    `ALTER ROLE ${role} CONNECTION LIMIT -1`,
-  ]);
+  atRole(
+    "postgres-connection-limit",
+    "connection limit reached for the role",
+    GROUP,
+    end,
+    "53300",
+    (role) => [`ALTER ROLE ${role} CONNECTION LIMIT 0`, `ALTER ROLE ${role} CONNECTION LIMIT -1`],
+  );
 
 const credentials = (end: "source" | "sink"): Fault =>
   atRole(
@@ -134,6 +162,7 @@ const credentials = (end: "source" | "sink"): Fault =>
     "password changed and restored",
     "12. Clocks, credentials, certificates",
     end,
+    "28P01",
     (role) => [`ALTER ROLE ${role} PASSWORD 'wrong'`, `ALTER ROLE ${role} PASSWORD 'right'`],
   );
 

@@ -1,5 +1,5 @@
-import { type Fault, until } from "../harness/fault.ts";
-import { NOBODY } from "../harness/tables.ts";
+import { type Fault, inTime, until } from "../harness/fault.ts";
+import { insertRows } from "../harness/tables.ts";
 
 const SIZE = "8. Transactions";
 const KEYS = "9. Keys";
@@ -7,16 +7,18 @@ const KEYS = "9. Keys";
 /** Takes long, and is made only when it is asked for. */
 export const HUGE = "huge-transaction";
 
-/** Each of nobody's own, or the planner takes it that all rows are one owner's, and reads the table for each of them. */
-const insertRows = (from: number, count: number) =>
-  `INSERT INTO items SELECT ${from} + i, ${NOBODY} - i, i, nextval('versions'), 'row ' || i FROM generate_series(1, ${count}) i`;
-
 const subtransactions: Fault = {
   id: "subtransactions",
   group: SIZE,
   title: "10,000 subtransactions in one transaction, a third of them taken back, the source killed meanwhile",
-  async run({ pipeline }) {
-    const writing = pipeline.database.query(`DO $$ BEGIN
+  async run({ pipeline, random }) {
+    const { sourceKafka } = pipeline.links;
+    const sent = random.int(1, 4);
+    let seen = 0;
+    const hold = sourceKafka[0]?.hold(
+      ({ name, text, bytes }) => name === "Produce" && text !== "" && bytes.length > 20_000 && ++seen > sent,
+    );
+    await pipeline.database.query(`DO $$ BEGIN
       FOR i IN 1..10000 LOOP
         BEGIN
           INSERT INTO items VALUES (10000 + i % 500, 1 + i % 6, i, nextval('versions'), NULL)
@@ -24,9 +26,10 @@ const subtransactions: Fault = {
           IF i % 3 = 0 THEN RAISE EXCEPTION 'taken back'; END IF;
         EXCEPTION WHEN raise_exception THEN NULL; END;
       END LOOP; END $$`);
+    if (hold !== undefined) await inTime(hold.reached, 60_000, "the middle of the transaction");
     await pipeline.source?.kill();
+    hold?.drop();
     await pipeline.start("source");
-    await writing;
   },
 };
 
@@ -37,7 +40,7 @@ const large = (rows: number, id: string, recoveryMs: number): Fault => ({
   title: `a transaction of ${rows.toLocaleString("en")} rows; both killed in its middle`,
   recoveryMs,
   options: () => ({ sourceArgs: ["--max-rows", "2000"], sinkArgs: ["--max-rows", "1000"] }),
-  async run({ pipeline, random, last }) {
+  async run({ pipeline, random }) {
     const { sourceKafka, destinationPostgres } = pipeline.links;
     const pieces = random.int(2, 6);
     let seen = 0;
@@ -45,9 +48,9 @@ const large = (rows: number, id: string, recoveryMs: number): Fault => ({
       ({ name, text }) => name === "Produce" && text !== "" && ++seen > pieces,
     );
     await pipeline.database.query(insertRows(20_000, rows));
-    await hold?.reached;
+    if (hold !== undefined) await inTime(hold.reached, recoveryMs, "the middle of the transaction");
     await pipeline.source?.kill();
-    hold?.release();
+    hold?.drop();
     await (await pipeline.start("source")).waitForReady();
     const [before] = await pipeline.destination.query("SELECT count(*) AS n FROM items");
     await until(
@@ -59,9 +62,10 @@ const large = (rows: number, id: string, recoveryMs: number): Fault => ({
       "the sink to be in the middle",
     );
     const applying = destinationPostgres.hold(({ name, text }) => name === "Bind" && text === "rejot_apply");
-    await Promise.race([applying.reached, last(5_000)]);
+    await inTime(applying.reached, recoveryMs, "a batch of the transaction");
     await pipeline.sink?.kill();
-    applying.release();
+    if (random.chance(0.5)) applying.release();
+    else applying.drop();
     await pipeline.start("sink");
   },
 });

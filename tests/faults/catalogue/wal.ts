@@ -4,7 +4,7 @@ import { formatLsn, type Lsn } from "../../../shared/postgres/lsn.ts";
 import type { TestDatabase } from "../../support/database.ts";
 import { type Fault, until } from "../harness/fault.ts";
 import { ownPostgres } from "../harness/own-postgres.ts";
-import { NOBODY } from "../harness/tables.ts";
+import { insertRows } from "../harness/tables.ts";
 
 const MEGABYTE = 1_048_576n;
 /** Room for what the databases of the run write when they are made. */
@@ -62,8 +62,7 @@ const crossing = (id: string, boundary: bigint): Fault => {
       const how = random.pick(["streaming", "down", "inside a transaction"] as const);
       if (how === "down") await pipeline.source?.kill();
       if (how === "inside a transaction") {
-        await database.query(`INSERT INTO items
-          SELECT 1000 + i, ${NOBODY}, i, nextval('versions'), 'row' FROM generate_series(1, 3000) i`);
+        await database.query(insertRows(1_000, 3_000));
       }
       await until(async () => (await walEnd(database)) > boundary, 60_000, "the boundary to be crossed");
       await last(random.int(0, 500));

@@ -41,6 +41,7 @@ export class Link implements AsyncDisposable {
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
   readonly #holds = new Set<Waiting>();
+  readonly #watches = new Set<Pick<Waiting, "matches" | "reached">>();
   readonly #counts = { accepted: 0, hit: 0, passed: 0, late: 0 };
   #mode: Mode = "open";
   #delayMs = 0;
@@ -135,6 +136,13 @@ export class Link implements AsyncDisposable {
     };
   }
 
+  /** Resolves when the next message that matches has come; it is passed on like all others. */
+  seen(matches: (message: WireMessage) => boolean): Promise<WireMessage> {
+    const reached = Promise.withResolvers<WireMessage>();
+    this.#watches.add({ matches, reached });
+    return reached.promise;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const connection of this.#connections) connection.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
@@ -161,6 +169,11 @@ export class Link implements AsyncDisposable {
   }
 
   #isHeld(message: WireMessage, connection: Connection): boolean {
+    for (const watch of this.#watches) {
+      if (!watch.matches(message)) continue;
+      this.#watches.delete(watch);
+      watch.reached.resolve(message);
+    }
     for (const waiting of this.#holds) {
       if (waiting.connection !== undefined || !waiting.matches(message)) continue;
       waiting.connection = connection;

@@ -91,7 +91,8 @@ export async function checkVerify(pipeline: Pipeline, foreignKeys = 0): Promise<
     if (!isEqual) complaints.push(`verify: ${name}: ${JSON.stringify(pair)}`);
   }
   const wanted = foreignKeys > 0 ? 1 : 0;
-  if (exitCode !== wanted) complaints.push(`verify: exit code ${exitCode} instead of ${wanted}`);
+  if (exitCode !== wanted)
+    complaints.push(`verify: exit code ${exitCode} instead of ${wanted}: ${JSON.stringify(comparisons)}`);
   return complaints;
 }
 

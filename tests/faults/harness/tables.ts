@@ -1,7 +1,13 @@
 import type { ConsumerSchema, PublicSchema } from "../../../shared/manifest/schema.ts";
 
 /** Who owns rows that come in great numbers: nobody, or each of them would add all the others up. */
-export const NOBODY = 0;
+const NOBODY = 0;
+
+/** Rows in one transaction, each of nobody's own: or the planner takes it that all are one owner's. */
+export function insertRows(from: number, count: number, body = "row"): string {
+  return `INSERT INTO items SELECT ${from} + i, ${NOBODY} - i, i, nextval('versions'), '${body}'
+    FROM generate_series(1, ${count}) i`;
+}
 
 /** Items are written by the workload; a trigger counts, in the same transaction, the events that each key must give. */
 export const SOURCE_SQL = `

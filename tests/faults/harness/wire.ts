@@ -8,6 +8,11 @@ export interface WireMessage {
   readonly bytes: Buffer;
 }
 
+/** Whether a message is Postgres's refusal with a SQLSTATE. */
+export function isRefusal({ name, direction, bytes }: WireMessage, sqlState: string): boolean {
+  return direction === "answer" && name === "ErrorResponse" && bytes.includes(`C${sqlState}\0`);
+}
+
 /** Cuts both directions of one connection into messages; bytes of the next message are kept until it is whole. */
 export interface Wire {
   requests(chunk: Buffer): WireMessage[];
@@ -86,7 +91,12 @@ const FRONTEND: Readonly<Record<string, string>> = {
   d: "CopyData",
   X: "Terminate",
 };
-const BACKEND: Readonly<Record<string, string>> = { C: "CommandComplete", Z: "ReadyForQuery", d: "CopyData" };
+const BACKEND: Readonly<Record<string, string>> = {
+  C: "CommandComplete",
+  E: "ErrorResponse",
+  Z: "ReadyForQuery",
+  d: "CopyData",
+};
 
 /** Postgres's protocol. The text of an answer is that of the statement it belongs to. */
 export function postgresWire(): Wire {
