@@ -151,7 +151,7 @@ async function judge(pipeline: Pipeline, { recoveryMs = RECOVERY_MS, foreignKeys
     ...(await compareOrder(pipeline)),
     ...(await checkTopics(pipeline)),
     ...(await health(pipeline)),
-    ...(await checkVerify(pipeline, foreignKeys)),
+    ...(await checkVerify(pipeline, { foreignKeys })),
     // Nothing comes late, or again.
     ...(await compareDatabases(pipeline)),
   ];
