@@ -2,6 +2,7 @@ import type { Fault } from "../harness/fault.ts";
 import { BROKERS } from "./brokers.ts";
 import { CERTIFICATES } from "./certificates.ts";
 import { CLOCKS } from "./clocks.ts";
+import { COMBINED } from "./combined.ts";
 import { DESTINATION } from "./destination.ts";
 import { DISK } from "./disk.ts";
 import { KAFKA } from "./kafka.ts";
@@ -31,5 +32,6 @@ export function allFaults(hugeRows = 0): readonly Fault[] {
     ...DISK,
     ...WAL,
     ...REBUILD,
+    ...COMBINED,
   ];
 }

@@ -27,6 +27,15 @@ const ofConnectors = ({ sinkArgs, ...fault }: ClockFault): Fault => ({
   }),
 });
 
+/** What a connector last logged tells its own time. */
+async function requireClock(connector: SpawnedConnector | undefined, movedMs: number): Promise<void> {
+  const movedBy = () => {
+    const line = connector?.log.findLast((text) => text.startsWith("{")) ?? "{}";
+    return Date.parse((JSON.parse(line) as { time?: string }).time ?? "") - Date.now();
+  };
+  await until(() => Math.abs(movedBy() - movedMs) < 60_000, 20_000, `a clock that is wrong by ${movedMs} ms`);
+}
+
 const roleOf = async (connector: SpawnedConnector) => (await connector.status()).units[0]?.role;
 
 const standby = ofConnectors({
@@ -42,6 +51,7 @@ const standby = ofConnectors({
     await last(random.int(500, 2_000));
     await clockOf(context).set(-2 * HOUR_MS);
     await until(async () => (await roleOf(second)) === "active", 30_000, "the take-over");
+    await requireClock(second, -2 * HOUR_MS);
     await clockOf(context).set(0);
     first.signal("SIGCONT");
     await until(async () => (await roleOf(first)) === "standby", 30_000, "the first to stand by");
@@ -66,7 +76,9 @@ const group = ofConnectors({
     await last(1.5 * SESSION_TIMEOUT_MS);
     await until(async () => (await members()) === 1, 20_000, "the sink to be in its group");
     const first = pipeline.sink as SpawnedConnector;
+    await pipeline.requireSaid("sink", "CLOCK_SET_BACK", 20_000);
     const second = await pipeline.start("sink");
+    await requireClock(second, -2 * HOUR_MS);
     await until(
       async () =>
         (await members()) === 2 && (await roleOf(first)) === "active" && (await roleOf(second)) === "active",
@@ -85,11 +97,13 @@ const jumps = ofConnectors({
     const { pipeline, random, last } = context;
     for (let i = 0; i < 6; i++) {
       // Brokers refuse what an hour ahead of them writes.
-      await clockOf(context).set(random.int(-24 * HOUR_MS, 0.8 * HOUR_MS));
+      const movedMs = random.int(-24 * HOUR_MS, 0.8 * HOUR_MS);
+      await clockOf(context).set(movedMs);
       await last(random.int(200, 2_500));
-      if (i === 2) await pipeline.source?.kill();
-      if (i === 3) await pipeline.sink?.kill();
-      await pipeline.keepAlive();
+      const kind = ({ 2: "source", 3: "sink" } as const)[i];
+      if (kind === undefined) continue;
+      await pipeline[kind]?.kill();
+      await requireClock(await pipeline.start(kind), movedMs);
     }
   },
 });

@@ -1,14 +1,36 @@
 import { runToEnd } from "../../support/connector.ts";
-import { type Fault, type FaultContext, until, untilEqual, type Verdict } from "../harness/fault.ts";
+import { type Fault, type FaultContext, inTime, until, untilEqual, type Verdict } from "../harness/fault.ts";
 import { checkTopics, checkVerify, compareDatabases } from "../harness/oracle.ts";
 import type { Pipeline } from "../harness/pipeline.ts";
+import { isRefusal } from "../harness/wire.ts";
 
 const RECOVERY_MS = 90_000;
 
-/** Values that the destination refuses for a while: some of the events of every key. */
-const CONSTRAINTS = {
-  items: "ALTER TABLE items ADD CONSTRAINT poison CHECK (n % 5 <> 2) NOT VALID",
-  tally: "ALTER TABLE tally ADD CONSTRAINT poison CHECK (upserts % 7 <> 3) NOT VALID",
+/** What the destination refuses for a while, in three ways: some of the events of every key. */
+const POISONS = [
+  {
+    sqlState: "23514",
+    begin: "ALTER TABLE items ADD CONSTRAINT poison CHECK (n % 5 <> 2) NOT VALID",
+    end: "ALTER TABLE items DROP CONSTRAINT poison",
+  },
+  {
+    sqlState: "P0001",
+    begin: `CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN IF NEW.n % 5 = 2 THEN RAISE EXCEPTION ''poison''; END IF; RETURN NEW; END';
+      CREATE TRIGGER poison BEFORE INSERT OR UPDATE ON items FOR EACH ROW EXECUTE FUNCTION poison()`,
+    end: "DROP TRIGGER poison ON items",
+  },
+  {
+    sqlState: "22003",
+    begin: `CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN IF NEW.n % 5 = 2 THEN NEW.n := 9223372036854775807 + NEW.n; END IF; RETURN NEW; END';
+      CREATE TRIGGER poison BEFORE INSERT OR UPDATE ON items FOR EACH ROW EXECUTE FUNCTION poison()`,
+    end: "DROP TRIGGER poison ON items",
+  },
+];
+const TALLY_POISON = {
+  begin: "ALTER TABLE tally ADD CONSTRAINT poison CHECK (upserts % 7 <> 3) NOT VALID",
+  end: "ALTER TABLE tally DROP CONSTRAINT poison",
 };
 
 /** What adds wants every event; the copies only what no newer event has replaced. */
@@ -50,22 +72,25 @@ const replayed: Fault = {
   id: "poison-dlq-replay",
   group: "10. Poison",
   title:
-    "constraints refuse events under `dlq`; once they are gone the letters are replayed under load, by two at once, and killed",
+    "constraints, triggers or ranges refuse events under `dlq`; once they are gone the letters are replayed under load, by two at once, and killed",
   options: () => ({ onError: "dlq" }),
   judge,
   async run({ pipeline, random, last }) {
-    for (const sql of Object.values(CONSTRAINTS)) await pipeline.destination.query(sql);
+    const poison = random.pick(POISONS);
+    const refused = pipeline.links.destinationPostgres.seen((message) => isRefusal(message, poison.sqlState));
+    for (const { begin } of [poison, TALLY_POISON]) await pipeline.destination.query(begin);
+    await inTime(refused, 60_000, `the server to refuse events with ${poison.sqlState}`);
     const enough = random.int(20, 200);
     await until(async () => (await waitingOf(pipeline)) > enough, 60_000, "dead letters");
     if (random.chance(0.5)) await pipeline.sink?.kill();
     await pipeline.keepAlive();
-    for (const table of Object.keys(CONSTRAINTS))
-      await pipeline.destination.query(`ALTER TABLE ${table} DROP CONSTRAINT poison`);
+    for (const { end } of [poison, TALLY_POISON]) await pipeline.destination.query(end);
     for (let round = 0; round < 3; round++) {
       await Promise.all(
         [...REPLAYS, ...REPLAYS].map(async (flags) => {
-          await last(random.int(0, 500));
-          return replay(pipeline, flags, random.int(1_000, 6_000));
+          const own = random.fork();
+          await last(own.int(0, 500));
+          return replay(pipeline, flags, own.int(1_000, 6_000));
         }),
       );
     }

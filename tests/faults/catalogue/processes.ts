@@ -181,6 +181,38 @@ const anytime: Fault = {
   },
 };
 
+/** Without Kafka transactions events are sent again after a kill; the sink leaves out what it has seen. */
+const atLeastOnce: Fault = {
+  id: "kill-source-at-least-once",
+  group: KILLED,
+  title:
+    "kill -9 of a source with `delivery: at-least-once`, before its records reach Kafka or before it hears of them",
+  mayRepeat: true,
+  options: () => ({
+    adapt({ dataStores = [] }) {
+      for (const { connectionSlug, config } of dataStores)
+        if (connectionSlug === "source") Object.assign(config ?? {}, { delivery: "at-least-once" });
+    },
+  }),
+  async run({ pipeline, random, last }) {
+    for (let i = 0; i < 4; i++) {
+      await last(random.int(0, 800));
+      const matches = () => (message: WireMessage) =>
+        message.name === "Produce" && message.bytes.includes(pipeline.topic("item"));
+      const hold = await reach(
+        { id: "items sent", links: ({ links }) => links.sourceKafka, matches },
+        pipeline,
+      );
+      if (random.chance(0.5)) await pipeline.source?.kill();
+      hold.release();
+      // Long enough for the broker to write it, not for the source to confirm it.
+      await last(random.int(0, 5));
+      await pipeline.source?.kill();
+      await (await pipeline.start("source")).waitForReady();
+    }
+  },
+};
+
 const roleOf = async (connector: SpawnedConnector) => (await connector.status()).units[0]?.role;
 
 /** The old one has records on their way when it stops; they arrive when another has taken over. */
@@ -312,6 +344,7 @@ const rebalances: Fault = {
 /** Processes that end or hang at the worst moment. */
 export const PROCESSES: readonly Fault[] = [
   ...POINTS.flatMap((point) => point.fates.map((fate) => killAt(point, fate))),
+  atLeastOnce,
   anytime,
   drains("source"),
   drains("sink"),

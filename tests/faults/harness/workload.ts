@@ -15,9 +15,15 @@ export interface Workload {
 /** Statements on one writer's keys; several make one transaction. */
 type Statement = (random: Random, key: () => number) => string;
 
+/** Too large for its row and not to be compressed, now and then: an update that leaves it alone does not log it. */
+const bodyOf = (r: Random): string =>
+  r.chance(0.04)
+    ? `(SELECT string_agg(md5('${r.int(0, 9_999)}' || i), '') FROM generate_series(1, 200) i)`
+    : r.pick([`'${"x".repeat(r.int(0, 200))}'`, "NULL"]);
+
 const upsert: Statement = (r, key) =>
-  `INSERT INTO items VALUES (${key()}, ${r.int(1, 6)}, ${r.int(0, 1_000)}, nextval('versions'), '${"x".repeat(r.int(0, 200))}')
-   ON CONFLICT (id) DO UPDATE SET n = excluded.n, v = excluded.v, owner = excluded.owner`;
+  `INSERT INTO items VALUES (${key()}, ${r.int(1, 6)}, ${r.int(0, 1_000)}, nextval('versions'), ${bodyOf(r)})
+   ON CONFLICT (id) DO UPDATE SET n = excluded.n, v = excluded.v, owner = excluded.owner, body = excluded.body`;
 const update: Statement = (r, key) =>
   `UPDATE items SET n = n + ${r.int(1, 9)}, v = nextval('versions') WHERE id = ${key()}`;
 const remove: Statement = (_r, key) => `DELETE FROM items WHERE id = ${key()}`;
@@ -62,11 +68,23 @@ const STATEMENTS: readonly Statement[] = [
   takenBack,
 ];
 
-/** The SQL of one random transaction on a writer's keys. */
-export function transactionSql(random: Random, writer: number): string {
+/** Rows that all writers change, each at the end of its transaction, so that they wait for each other and never deadlock. */
+const SHARED = [900_001, 900_002, 900_003];
+
+const makeShared = SHARED.map(
+  (id) => `INSERT INTO items VALUES (${id}, 1, 0, nextval('versions'), NULL) ON CONFLICT DO NOTHING`,
+).join(";");
+
+const changeShared = (r: Random): string =>
+  `UPDATE items SET n = n + 1, v = nextval('versions') WHERE id = ${r.pick(SHARED)}`;
+
+/** The SQL of one random transaction on a writer's keys, and whether it commits. */
+export function transactionSql(random: Random, writer: number): { sql: string; commits: boolean } {
   const key = () => 1 + writer * KEYS_PER_WRITER + random.int(0, KEYS_PER_WRITER - 1);
   const statements = Array.from({ length: random.int(1, 5) }, () => random.pick(STATEMENTS)(random, key));
-  return `BEGIN;${statements.join(";")};${random.chance(0.1) ? "ROLLBACK" : "COMMIT"}`;
+  if (random.chance(0.2)) statements.push(changeShared(random));
+  const commits = !random.chance(0.1);
+  return { sql: `BEGIN;${statements.join(";")};${commits ? "COMMIT" : "ROLLBACK"}`, commits };
 }
 
 /** Starts writing. A writer whose server goes away connects again; what was committed the server itself counts. */
@@ -75,10 +93,12 @@ export function startWorkload(database: TestDatabase, random: Random, writers = 
   let committed = 0;
   const write = async (writer: number, own: Random): Promise<void> => {
     let client = await database.connect();
+    await client.query(makeShared);
     while (!stopping.signal.aborted) {
       try {
-        await client.query(transactionSql(own, writer));
-        committed++;
+        const { sql, commits } = transactionSql(own, writer);
+        await client.query(sql);
+        if (commits) committed++;
       } catch {
         await client.end().catch(() => {});
         client = await connected(database, stopping.signal);
