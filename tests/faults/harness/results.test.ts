@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { allFaults } from "../catalogue/all.ts";
 import type { Fault, FaultResult } from "./fault.ts";
-import { counted, countsIn, results } from "./results.ts";
+import { counted, countsIn, results, withRuns } from "./results.ts";
 
 const fault = (id: string, group: string): Fault => ({
   id,
@@ -46,6 +46,19 @@ test("a table is made of the runs, and the next runs are added to what it says",
   expect(second.get("a-never")).toEqual({ runs: 1, failed: 0, transactions: 7, slowestMs: 2_000 });
   expect(second.get("b-late")).toEqual({ runs: 1, failed: 0, transactions: 5, slowestMs: 0 });
   expect(results(FAULTS, countsIn(page))).toBe(page);
+});
+
+test("a failed run is counted as failed, and its time is nobody's recovery", () => {
+  const page = `before\n<!-- runs -->\n\n${results(FAULTS, new Map())}\n<!-- end of runs -->\nafter\n`;
+  const made = [result("a-first", false, 20, 90_000), result("b-late", false, 3, 90_000)];
+  const failed = withRuns(page, FAULTS, made);
+  expect(countsIn(failed).get("a-first")).toEqual({ runs: 1, failed: 1, transactions: 20, slowestMs: 0 });
+  expect(failed).toContain("| `b-late`: kill -9 of `b-late` | twice | 1 | 1 | 3 |  |\n");
+  const mended = withRuns(failed, FAULTS, [result("a-first", true, 5, 800)]);
+  expect(countsIn(mended).get("a-first")).toEqual({ runs: 2, failed: 1, transactions: 25, slowestMs: 800 });
+  expect(mended.split(/(?<=-->)/).at(0)).toBe("before\n<!-- runs -->");
+  expect(mended.split(/(?<=-->)/).at(-1)).toBe("\nafter\n");
+  expect(() => withRuns("no table", FAULTS, [])).toThrow("has no table");
 });
 
 test("the page has a row that can be counted on for every fault there is", () => {
