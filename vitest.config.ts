@@ -5,6 +5,9 @@ const MAX_WORKERS = 2;
 
 /** Read the sources only, so they need no servers. */
 const RULES = [
+  "tests/faults/harness/oracle.test.ts",
+  "tests/faults/harness/plan.test.ts",
+  "tests/faults/harness/result-files.test.ts",
   "tests/faults/harness/results.test.ts",
   "tests/import-rules.test.ts",
   "tests/schema-changes-page.test.ts",

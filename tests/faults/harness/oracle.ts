@@ -143,7 +143,7 @@ async function readTopics(pipeline: Pipeline): Promise<{ items: ReadRecord[]; al
 }
 
 /** The events of a transaction are numbered from 0 over all topics, none missing and none twice. */
-function checkPositions(records: readonly ReadRecord[]): Complaints {
+export function checkPositions(records: readonly ReadRecord[]): Complaints {
   const indexes = new Map<string, number[]>();
   for (const record of records) {
     const { change, topic, partition, offset } = record;
@@ -160,7 +160,7 @@ function checkPositions(records: readonly ReadRecord[]): Complaints {
 }
 
 /** Positions grow with the offsets of a partition, so they do for every key. */
-function checkPartitions(records: readonly ReadRecord[]): Complaints {
+export function checkPartitions(records: readonly ReadRecord[]): Complaints {
   const last = new Map<string, ReadRecord>();
   for (const record of records) {
     const place = `${record.topic}/${record.partition}`;

@@ -10,7 +10,10 @@ export interface Count {
 
 const NONE: Count = { runs: 0, failed: 0, transactions: 0, slowestMs: 0 };
 
-/** Adds runs to counts, by the fault's id. */
+const TABLE_BEGIN = "<!-- runs -->";
+const TABLE_END = "<!-- end of runs -->";
+
+/** Adds runs to counts, by the fault's id. A failed run is counted as one, and has recovered from nothing. */
 export function counted(
   made: readonly FaultResult[],
   before: ReadonlyMap<string, Count> = new Map(),
@@ -22,7 +25,7 @@ export function counted(
       runs: count.runs + 1,
       failed: count.failed + (passed ? 0 : 1),
       transactions: count.transactions + transactions,
-      slowestMs: Math.max(count.slowestMs, recoveredMs),
+      slowestMs: Math.max(count.slowestMs, passed ? recoveredMs : 0),
     });
   }
   return counts;
@@ -68,7 +71,16 @@ export function results(faults: readonly Fault[], counts: ReadonlyMap<string, Co
     .join("\n");
 }
 
+/** The page with a table that counts these runs too, beside those that it counts already. */
+export function withRuns(page: string, faults: readonly Fault[], made: readonly FaultResult[]): string {
+  const [before, rest = ""] = page.split(TABLE_BEGIN);
+  const [table = "", after] = rest.split(TABLE_END);
+  if (after === undefined) throw new Error(`the page has no table between ${TABLE_BEGIN} and ${TABLE_END}`);
+  const counts = counted(made, countsIn(table));
+  return `${before}${TABLE_BEGIN}\n\n${results(faults, counts)}\n${TABLE_END}${after}`;
+}
+
 function row({ id, title }: Fault, { runs, failed, transactions, slowestMs }: Count): string {
-  const slowest = runs === 0 ? "" : `${(slowestMs / 1000).toFixed(1)} s`;
+  const slowest = runs === failed ? "" : `${(slowestMs / 1000).toFixed(1)} s`;
   return `| \`${id}\`: ${title} | ${runs} | ${failed} | ${transactions} | ${slowest} |`;
 }
