@@ -15,6 +15,7 @@ const MAIN = {
   sink: fileURLToPath(new URL("../../sink-connector/main.ts", import.meta.url)),
 };
 const LOG_LINES_SHOWN = 40;
+const ANSWER_MS = 10_000;
 
 /** A connector as its own process; `await using` kills it. */
 export interface SpawnedConnector extends AsyncDisposable {
@@ -131,7 +132,8 @@ class Spawned implements SpawnedConnector {
   }
 
   async get(path: string): Promise<{ status: number; body: unknown }> {
-    const response = await fetch(`${this.url}${path}`);
+    // One that hangs is asked, too.
+    const response = await fetch(`${this.url}${path}`, { signal: AbortSignal.timeout(ANSWER_MS) });
     return { status: response.status, body: await response.json() };
   }
 

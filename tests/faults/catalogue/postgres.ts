@@ -12,6 +12,7 @@ const SIGNALS = { fast: "SIGINT", immediate: "SIGQUIT" } as const;
 
 const restart = (end: "source" | "destination", how: keyof typeof SIGNALS): Fault => ({
   id: `postgres-${end}-${how}`,
+  ...(end === "destination" && how === "immediate" ? { quickSeed: 51 } : {}),
   group: GROUP,
   title: `Postgres at the ${end} is shut down (${how}) and started again, twice`,
   servers: (shared, resources) => ownPostgres(shared, resources, end),

@@ -72,6 +72,7 @@ const large = (rows: number, id: string, recoveryMs: number): Fault => ({
 
 const interleaved: Fault = {
   id: "interleaved-writers",
+  quickSeed: 81,
   group: SIZE,
   title:
     "long transactions that overlap, commit in another order than they began, and one that is rolled back",
@@ -97,6 +98,7 @@ const interleaved: Fault = {
 
 const keyGames: Fault = {
   id: "keys",
+  quickSeed: 91,
   group: KEYS,
   title:
     "keys swapped in a ring inside one transaction, changed, deleted and inserted again, killed in between",
