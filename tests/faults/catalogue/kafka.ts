@@ -188,12 +188,25 @@ const failsSchema: Fault = {
   },
 };
 
+/** A sink that has applied nothing of a topic cannot tell that it was another one before. */
+async function untilApplied({ pipeline }: FaultContext): Promise<void> {
+  const isApplied = async () => {
+    const [row] = await pipeline.destination.query(
+      "SELECT min(next_offset) AS n FROM rejot.progress WHERE topic = $1 HAVING count(*) = 3",
+      [pipeline.topic("item")],
+    );
+    return Number(row?.n) > 0;
+  };
+  await until(isApplied, 60_000, "events of all partitions to be applied");
+}
+
 const topicDeleted: Fault = {
   id: "topic-deleted",
   group: TOPICS,
   title: "a topic is deleted: what is missing is named, nothing is passed over in silence",
-  async run({ pipeline, servers, last }) {
-    await last(500);
+  async run(context) {
+    const { pipeline, servers, last } = context;
+    await untilApplied(context);
     await using admin = await kafkaAdmin(servers.brokers);
     await admin.deleteTopics({ topics: [pipeline.topic("item")] });
     await last(8_000);
@@ -227,6 +240,7 @@ const topicMadeAnew: Fault = {
   replacesSlot: true,
   async run(context) {
     const { pipeline, servers, last, random } = context;
+    await untilApplied(context);
     await last(random.int(0, 1_000));
     await using admin = await kafkaAdmin(servers.brokers);
     const topic = pipeline.topic("item");

@@ -80,7 +80,7 @@ const backPressure: Fault = {
     if (pid === undefined || now?.pid !== pid)
       throw new Error(`the sender was ${pid}, now it is ${now?.pid}`);
     const [behind] = await pipeline.database.query(
-      "SELECT pg_current_wal_lsn() - sent_lsn AS bytes FROM pg_stat_replication WHERE pid = $1",
+      "SELECT pg_current_wal_lsn() - flush_lsn AS bytes FROM pg_stat_replication WHERE pid = $1",
       [pid],
     );
     if (Number(behind?.bytes) < 1_000_000) throw new Error(`nothing has piled up: ${behind?.bytes} bytes`);
