@@ -1,89 +1,150 @@
-import type { KafkaServer } from "../../../compose/dev-stack/kafka-server.ts";
-import { kafkaAdmin } from "../../support/kafka.ts";
-import { threeBrokers, threeControllers } from "../harness/brokers.ts";
-import { type Fault, type FaultContext, until } from "../harness/fault.ts";
+import { readFile } from "node:fs/promises";
+import { createEndReader } from "../../../shared/kafka/kafka-reader.ts";
+import { createTopics, kafkaAdmin, plainKafka } from "../../support/kafka.ts";
+import { randomName } from "../../support/names.ts";
+import {
+  type Cluster,
+  type ClusterNode,
+  clusterOf,
+  linkedBrokers,
+  threeAndThree,
+  threeBrokers,
+  threeControllers,
+} from "../harness/brokers.ts";
+import { type Fault, type FaultContext, inTime, until } from "../harness/fault.ts";
+import type { Hold, Link } from "../harness/link.ts";
+import type { WireMessage } from "../harness/wire.ts";
 
 const GROUP = "3. Three brokers";
+const PARTITIONS = 3;
+/** Within this, what a fault waits for comes, or never. */
+const COMES_MS = 60_000;
 
-type BrokersFault = Pick<Fault, "id" | "title" | "run" | "recoveryMs"> & { sourceArgs?: readonly string[] };
+type BrokersFault = Pick<Fault, "id" | "title" | "run"> &
+  Partial<Pick<Fault, "servers" | "recoveryMs">> & { sourceArgs?: readonly string[] };
 
-/** On three brokers of its own; node n is at index n - 1. */
+/** On three brokers of its own. */
 const onThree = ({ sourceArgs, ...fault }: BrokersFault): Fault => ({
   ...fault,
   group: GROUP,
   recoveryMs: fault.recoveryMs ?? 120_000,
-  servers: threeBrokers,
+  servers: fault.servers ?? threeBrokers,
   options: () => ({ replicationFactor: 3, ...(sourceArgs === undefined ? {} : { sourceArgs }) }),
 });
 
-const nodesOf = ({ servers }: FaultContext): readonly KafkaServer[] => servers.own?.kafka ?? [];
-
-async function leaderOf(context: FaultContext, topic: string, partition = 0): Promise<KafkaServer> {
-  await using admin = await kafkaAdmin(context.servers.brokers);
-  const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
-  const leader = topics[0]?.partitions.find(({ partitionId }) => partitionId === partition)?.leader ?? 1;
-  return nodesOf(context)[leader - 1] as KafkaServer;
+/** The progress topic, then one that holds events. */
+function ledPlaces({ pipeline, random }: FaultContext): [topic: string, partition: number][] {
+  const events = pipeline.topic(random.pick(["item", "owner"] as const));
+  return [
+    [pipeline.progressTopic, 0],
+    [events, random.int(0, PARTITIONS - 1)],
+  ];
 }
 
 const leaderKilled = onThree({
   id: "brokers-leader-killed",
-  title: "the leader of the progress topic, then of an event topic, is killed and comes back",
+  title: "the leader of the progress topic, then of an event topic, is killed, replaced, and comes back",
   async run(context) {
-    const { pipeline, last, random } = context;
-    for (const topic of [pipeline.progressTopic, pipeline.topic("item")]) {
-      const leader = await leaderOf(context, topic);
-      await leader.kill();
-      await last(random.int(2_000, 8_000));
-      await leader.start();
-      await last(2_000);
+    const cluster = clusterOf(context);
+    for (const [topic, partition] of ledPlaces(context)) {
+      const leader = await cluster.leaderOf(topic, partition);
+      await leader.server.kill();
+      await cluster.leaderOf(topic, partition, leader);
+      await context.last(context.random.int(0, 5_000));
+      await leader.server.start();
+      await cluster.untilInSync();
     }
   },
 });
 
-/** The partition of an internal topic that a name belongs to: Java's hash of the name. */
-function partitionOf(name: string, partitions: number): number {
-  let hash = 0;
-  for (const char of name) hash = (Math.imul(hash, 31) + (char.codePointAt(0) ?? 0)) | 0;
-  return (hash & 0x7fffffff) % partitions;
-}
+const hangingLeader = onThree({
+  id: "brokers-leader-hangs",
+  title: "a leader hangs (SIGSTOP), is replaced, and wakes up",
+  async run(context) {
+    const cluster = clusterOf(context);
+    const topic = context.pipeline.topic(context.random.pick(["item", "owner"] as const));
+    const partition = context.random.int(0, PARTITIONS - 1);
+    const leader = await cluster.leaderOf(topic, partition);
+    leader.hang();
+    await cluster.leaderOf(topic, partition, leader);
+    await context.last(context.random.int(0, 8_000));
+    leader.wake();
+    await cluster.untilInSync();
+  },
+});
 
-/** As the brokers of the tests have it. */
-const INTERNAL_PARTITIONS = 8;
+interface Coordinated {
+  readonly kind: "group" | "transaction";
+  /** The request that only a coordinator is sent. */
+  readonly request: string;
+  readonly links: readonly Link[];
+}
 
 const coordinatorKilled = onThree({
   id: "brokers-coordinator-killed",
   title:
-    "the coordinator of the source's transactions, then that of the sink's group, is killed and comes back",
+    "the coordinator of the source's transactions, then that of the sink's group, is killed, replaced, and comes back",
   async run(context) {
     const { pipeline, last, random } = context;
-    const transactions = partitionOf(`rejot.source.${pipeline.slug}.source`, INTERNAL_PARTITIONS);
-    const group = partitionOf(pipeline.group, INTERNAL_PARTITIONS);
-    for (const [topic, partition] of [
-      ["__transaction_state", transactions],
-      ["__consumer_offsets", group],
-    ] as const) {
-      const coordinator = await leaderOf(context, topic, partition);
-      await coordinator.kill();
-      await last(random.int(2_000, 8_000));
-      await coordinator.start();
-      await last(2_000);
+    const cluster = clusterOf(context);
+    const all: readonly Coordinated[] = [
+      { kind: "transaction", request: "EndTxn", links: pipeline.links.sourceKafka },
+      { kind: "group", request: "Heartbeat", links: pipeline.links.sinkKafka },
+    ];
+    for (const coordinated of all) {
+      const { message, node } = await receiverOf(cluster, coordinated);
+      const key = coordinated.kind === "group" ? pipeline.group : message.text;
+      const coordinator = await cluster.coordinatorOf(coordinated.kind, key);
+      // What the connector itself takes for its coordinator shows that this is the right name to ask for.
+      if (coordinator !== node)
+        throw new Error(`broker ${coordinator.id} coordinates ${key}, but ${node.id} is sent its requests`);
+      await coordinator.server.kill();
+      await cluster.coordinatorOf(coordinated.kind, key, coordinator);
+      await last(random.int(0, 5_000));
+      await coordinator.server.start();
+      await cluster.untilInSync();
     }
   },
 });
+
+/** Which broker a connector sends the next request of a name to. */
+async function receiverOf(
+  { brokers }: Cluster,
+  { links, request }: Coordinated,
+): Promise<{ message: WireMessage; node: ClusterNode }> {
+  const holds = links.map((link) =>
+    link.hold(({ name, direction }) => name === request && direction === "request"),
+  );
+  const reached = holds.map(async (hold, i) => ({
+    message: await hold.reached,
+    node: brokers[i] as ClusterNode,
+  }));
+  try {
+    return await inTime(Promise.race(reached), COMES_MS, request);
+  } finally {
+    for (const hold of holds) hold.release();
+  }
+}
 
 const controllerMoved: Fault = {
   id: "brokers-controller-moved",
   group: GROUP,
   title:
-    "three controllers of their own are killed one after the other: the active one moves, the broker stays",
+    "of three controllers of their own the active one is killed, three times: another one becomes active and makes a topic, the broker stays",
   recoveryMs: 120_000,
   servers: threeControllers,
   async run(context) {
-    for (const controller of nodesOf(context).slice(0, 3)) {
-      await controller.kill();
-      await context.last(context.random.int(1_000, 6_000));
-      await controller.start();
-      await context.last(1_000);
+    const { servers, last, random } = context;
+    const cluster = clusterOf(context);
+    for (let i = 0; i < 3; i++) {
+      const active = await cluster.activeController();
+      await last(random.int(0, 1_000));
+      await active.server.kill();
+      await cluster.activeController(active);
+      // Which needs one that is active.
+      await makeTopic(servers.brokers, 1);
+      await last(random.int(0, 4_000));
+      await active.server.start();
     }
   },
 };
@@ -93,78 +154,224 @@ const rolling = onThree({
   title:
     "all three are restarted in order, one after the other: every leader, coordinator and controller moves",
   async run(context) {
-    for (const node of nodesOf(context)) {
-      await node.restart();
-      await context.last(context.random.int(500, 3_000));
+    const { random, last } = context;
+    const cluster = clusterOf(context);
+    const active = await cluster.activeController();
+    for (const node of cluster.brokers) {
+      const places = await ledBy(cluster, node);
+      if (places.length === 0) throw new Error(`broker ${node.id} leads nothing before it is stopped`);
+      await node.server.stop();
+      await until(
+        async () => (await ledBy(cluster, node)).length === 0,
+        COMES_MS,
+        "others to lead what it led",
+      );
+      if (node === active) await cluster.activeController(active);
+      await node.server.start();
+      // With or without the patience that one should have.
+      if (random.chance(0.5)) await cluster.untilInSync();
+      await last(random.int(500, 3_000));
     }
   },
 });
 
+async function ledBy(cluster: Cluster, { id }: ClusterNode) {
+  return (await cluster.places()).filter(({ leader }) => leader === id);
+}
+
+/** A topic of the fault's own; its name. Throws when it is not made. */
+async function makeTopic(brokers: string[], replicationFactor: number): Promise<string> {
+  const topic = randomName("probe");
+  await using admin = await kafkaAdmin(brokers);
+  await createTopics(admin, [{ topic, numPartitions: 1, replicationFactor }]);
+  return topic;
+}
+
+const REFUSALS = ["NOT_ENOUGH_REPLICAS", "NOT_ENOUGH_REPLICAS_AFTER_APPEND"];
+
+/** A plain client is told that too few replicas are in sync. Throws when its record is taken, or for long not refused. */
+async function requireRefusal(brokers: string[], topic: string): Promise<void> {
+  const producer = plainKafka(brokers).producer({ retry: { retries: 0 } });
+  await producer.connect();
+  let isTaken = false;
+  const isRefused = async () => {
+    try {
+      await producer.send({ topic, acks: -1, messages: [{ value: "taken?" }] });
+      isTaken = true;
+      return true;
+    } catch (error) {
+      return REFUSALS.includes(typeOf(error) ?? "");
+    }
+  };
+  await until(isRefused, COMES_MS, "a record to be refused for want of replicas").finally(() =>
+    producer.disconnect(),
+  );
+  if (isTaken) throw new Error("a record was acknowledged although too few replicas are in sync");
+}
+
+/** Of an error of Kafka's protocol, also when kafkajs says around it that it has tried often enough. */
+function typeOf(error: unknown): string | undefined {
+  const { type, cause } = error as { type?: string; cause?: unknown };
+  return type ?? (cause === undefined ? undefined : typeOf(cause));
+}
+
+/** Where the progress topic ends, with what no reader sees yet. */
+async function progressEnd(brokers: string[], topic: string): Promise<bigint> {
+  const reader = createEndReader(plainKafka(brokers));
+  try {
+    const [bounds] = await reader.bounds([topic], AbortSignal.timeout(COMES_MS));
+    if (bounds === undefined) throw new Error(`${topic} is not there`);
+    return bounds.end;
+  } finally {
+    await reader.close();
+  }
+}
+
+/** Throws when progress is published although the workload goes on for some time. */
+async function requireStandstill({ pipeline, workload, last, random }: FaultContext, brokers: string[]) {
+  const before = await progressEnd(brokers, pipeline.progressTopic);
+  const committed = workload.committed;
+  await last(random.int(3_000, 8_000));
+  await until(() => workload.committed >= committed + 50, COMES_MS, "the workload to go on");
+  const after = await progressEnd(brokers, pipeline.progressTopic);
+  if (after !== before)
+    throw new Error(`progress went from ${before} to ${after} while too few were in sync`);
+}
+
+/** Waits until none but its leader is in sync of each partition of these topics. */
+function untilAlone(cluster: Cluster, topics: readonly string[]): Promise<void> {
+  const isAlone = async () =>
+    (await cluster.places())
+      .filter(({ topic }) => topics.includes(topic))
+      .every(({ leader, inSync }) => leader > 0 && inSync.length === 1 && inSync[0] === leader);
+  return until(isAlone, COMES_MS, `the leaders of ${topics} to be alone in sync`);
+}
+
+const topicsOf = ({ pipeline }: FaultContext) => [
+  pipeline.progressTopic,
+  pipeline.topic("item"),
+  pipeline.topic("owner"),
+];
+
 const notInSync = onThree({
   id: "brokers-min-insync",
-  title: "two of three are gone: min.insync.replicas is not met, nothing is acknowledged until they are back",
+  title:
+    "two of three are killed or hang: min.insync.replicas is not met, nothing is acknowledged until they are back",
+  servers: threeAndThree,
   async run(context) {
-    const [, second, third] = nodesOf(context);
-    // Hanging, not dead: the quorum of controllers stays as it is for a while.
-    third?.signalAll("SIGSTOP");
-    await context.last(context.random.int(500, 2_000));
-    second?.signalAll("SIGSTOP");
-    await context.last(context.random.int(8_000, 15_000));
-    second?.signalAll("SIGCONT");
-    third?.signalAll("SIGCONT");
+    const { servers, random } = context;
+    const cluster = clusterOf(context);
+    const probe = await makeTopic(servers.brokers, 3);
+    const left = random.pick(cluster.brokers);
+    const gone = cluster.brokers
+      .filter((node) => node !== left)
+      .map((node) => ({ node, isKilled: random.chance(0.5) }));
+    await Promise.all(gone.map(({ node, isKilled }) => (isKilled ? node.server.kill() : node.hang())));
+    await untilAlone(cluster, [...topicsOf(context), probe]);
+    await requireRefusal(left.server.brokers, probe);
+    await requireStandstill(context, left.server.brokers);
+    await requireRefusal(left.server.brokers, probe);
+    await Promise.all(gone.map(({ node, isKilled }) => (isKilled ? node.server.start() : node.wake())));
+    await cluster.untilInSync();
   },
 });
 
-const hangingLeader = onThree({
-  id: "brokers-leader-hangs",
-  title: "a leader hangs (SIGSTOP), is replaced, and wakes up",
+const partition = onThree({
+  id: "brokers-partition",
+  title:
+    "the brokers do not reach each other while clients reach them all, then one of them is not reached by the others",
+  servers: linkedBrokers,
   async run(context) {
-    const leader = await leaderOf(context, context.pipeline.topic("item"), 1);
-    leader.signalAll("SIGSTOP");
-    await context.last(context.random.int(10_000, 16_000));
-    leader.signalAll("SIGCONT");
+    const { servers, pipeline, random, last } = context;
+    const cluster = clusterOf(context);
+    const probe = await makeTopic(servers.brokers, 3);
+    const stop = (link: Link) => (random.chance(0.5) ? link.cut() : link.stall());
+    for (const link of cluster.between) stop(link);
+    await untilAlone(cluster, [...topicsOf(context), probe]);
+    await requireRefusal(servers.brokers, probe);
+    await requireStandstill(context, servers.brokers);
+    for (const link of cluster.between) link.heal();
+    await cluster.untilInSync();
+
+    const topic = pipeline.topic("item");
+    const at = random.int(0, PARTITIONS - 1);
+    const leader = await cluster.leaderOf(topic, at);
+    const link = cluster.between[cluster.brokers.indexOf(leader)] as Link;
+    stop(link);
+    const isAlone = async () => {
+      const place = await cluster.place(topic, at);
+      return place.leader === leader.id && place.inSync.join() === String(leader.id);
+    };
+    await until(isAlone, COMES_MS, `broker ${leader.id} to be alone in sync`);
+    await last(random.int(0, 5_000));
+    link.heal();
+    await cluster.untilInSync();
   },
 });
+
+const LOST_ROUNDS = 9;
 
 const lostAnswer = onThree({
   id: "brokers-lost-answer",
   title: "answers to Produce, AddPartitionsToTxn and EndTxn are lost with their connection, again and again",
   async run(context) {
     const { pipeline, random, last } = context;
-    for (let i = 0; i < 9; i++) {
+    for (let i = 0; i < LOST_ROUNDS; i++) {
       const name = ["Produce", "AddPartitionsToTxn", "EndTxn"][i % 3] as string;
-      const holds = pipeline.links.sourceKafka.map((link) => ({
-        link,
-        hold: link.hold((message) => message.name === name && message.direction === "answer"),
-      }));
-      const reached = await Promise.race([
-        ...holds.map(({ link, hold }) => hold.reached.then(() => link)),
-        last(10_000),
-      ]);
-      // What is held goes with its connection.
-      reached?.reset();
-      for (const { hold } of holds) hold.release();
+      const holds = pipeline.links.sourceKafka.map((link) => holdAnswer(link, name));
+      await inTime(
+        Promise.race(holds.map(({ reached }) => reached)),
+        COMES_MS,
+        `an answer to ${name} in round ${i}`,
+      );
+      // Those that were not reached wait no longer.
+      for (const hold of holds) hold.drop();
       await last(random.int(200, 1_500));
     }
   },
 });
 
+/** Keeps back the next answer to a request of the publisher's. */
+function holdAnswer(link: Link, name: string): Hold {
+  const published = new Set<number>();
+  // Signs of life, which are outside of transactions; every connection numbers its requests itself.
+  const others = new Set<number>();
+  return link.hold(({ name: each, direction, text, bytes }) => {
+    if (each !== name) return false;
+    if (direction === "request") {
+      (name === "Produce" && text === "" ? others : published).add(bytes.readInt32BE(8));
+      return false;
+    }
+    const number = bytes.readInt32BE(4);
+    const isOther = others.delete(number);
+    return published.delete(number) && !isOther;
+  });
+}
+
 const expired = onThree({
   id: "brokers-transaction-expired",
   title: "a transaction is open for longer than its timeout: the brokers abort it, it is published again",
   sourceArgs: ["--transaction-timeout-ms", "2000"],
-  async run({ pipeline, last }) {
+  async run(context) {
+    const { pipeline } = context;
     const { sourceKafka } = pipeline.links;
     const holds = sourceKafka.map((link) =>
       link.hold(({ name, direction }) => name === "EndTxn" && direction === "request"),
     );
-    await Promise.race(holds.map(({ reached }) => reached));
-    await last(6_000);
+    const { text } = await inTime(Promise.race(holds.map(({ reached }) => reached)), COMES_MS, "EndTxn");
+    const rollback = `rollback of ongoing transaction for transactionalId ${text} due to timeout`;
+    await until(() => isLogged(clusterOf(context), rollback), COMES_MS, "the brokers to abort it");
     for (const hold of holds) hold.release();
+    await pipeline.requireSaid("source", "KAFKA_TRANSACTION_EXPIRED", COMES_MS);
     const source = pipeline.source;
-    await until(async () => (await source?.status())?.units[0]?.role === "active", 60_000, "the source");
+    await until(async () => (await source?.status())?.units[0]?.role === "active", COMES_MS, "the source");
   },
 });
+
+async function isLogged({ brokers }: Cluster, text: string): Promise<boolean> {
+  const logs = await Promise.all(brokers.map(({ server }) => readFile(server.logFile, "utf8")));
+  return logs.some((log) => log.includes(text));
+}
 
 /** What only several brokers can do. */
 export const BROKERS: readonly Fault[] = [
@@ -173,6 +380,7 @@ export const BROKERS: readonly Fault[] = [
   controllerMoved,
   rolling,
   notInSync,
+  partition,
   hangingLeader,
   lostAnswer,
   expired,
