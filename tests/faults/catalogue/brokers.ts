@@ -180,33 +180,46 @@ async function ledBy(cluster: Cluster, { id }: ClusterNode) {
 }
 
 /** A topic of the fault's own; its name. Throws when it is not made. */
-async function makeTopic(brokers: string[], replicationFactor: number): Promise<string> {
+async function makeTopic(brokers: string[], replicationFactor: number, partitions = 1): Promise<string> {
   const topic = randomName("probe");
   await using admin = await kafkaAdmin(brokers);
-  await createTopics(admin, [{ topic, numPartitions: 1, replicationFactor }]);
+  await createTopics(admin, [{ topic, numPartitions: partitions, replicationFactor }]);
   return topic;
 }
 
-const REFUSALS = ["NOT_ENOUGH_REPLICAS", "NOT_ENOUGH_REPLICAS_AFTER_APPEND"];
+type Fate = "taken" | "refused" | "unknown";
 
-/** A plain client is told that too few replicas are in sync. Throws when its record is taken, or for long not refused. */
-async function requireRefusal(brokers: string[], topic: string): Promise<void> {
+const REFUSALS = ["NOT_ENOUGH_REPLICAS", "NOT_ENOUGH_REPLICAS_AFTER_APPEND"];
+const PROBE_MS = 2_000;
+
+/**
+ * What becomes of a plain client's record. Throws when that is unknown for long: the first one that is not replicated
+ * is not refused yet.
+ */
+async function fateOf(brokers: string[], topic: string, partition: number): Promise<Fate> {
   const producer = plainKafka(brokers).producer({ retry: { retries: 0 } });
   await producer.connect();
-  let isTaken = false;
-  const isRefused = async () => {
-    try {
-      await producer.send({ topic, acks: -1, messages: [{ value: "taken?" }] });
-      isTaken = true;
-      return true;
-    } catch (error) {
-      return REFUSALS.includes(typeOf(error) ?? "");
-    }
+  let fate: Fate = "unknown";
+  const isKnown = async () => {
+    const record = { topic, acks: -1, timeout: PROBE_MS, messages: [{ value: "taken?", partition }] };
+    fate = await producer.send(record).then(
+      () => "taken",
+      (error: unknown) => (REFUSALS.includes(typeOf(error) ?? "") ? "refused" : "unknown"),
+    );
+    return fate !== "unknown";
   };
-  await until(isRefused, COMES_MS, "a record to be refused for want of replicas").finally(() =>
-    producer.disconnect(),
-  );
-  if (isTaken) throw new Error("a record was acknowledged although too few replicas are in sync");
+  try {
+    await until(isKnown, COMES_MS, `an answer to a record for ${topic}/${partition}`);
+  } finally {
+    await producer.disconnect();
+  }
+  return fate;
+}
+
+/** Throws when a record is acknowledged, or for long not refused because too few replicas are in sync. */
+async function requireRefusal(brokers: string[], topic: string, partition = 0): Promise<void> {
+  if ((await fateOf(brokers, topic, partition)) !== "refused")
+    throw new Error(`a record for ${topic}/${partition} was acknowledged although too few are in sync`);
 }
 
 /** Of an error of Kafka's protocol, also when kafkajs says around it that it has tried often enough. */
@@ -238,12 +251,16 @@ async function requireStandstill({ pipeline, workload, last, random }: FaultCont
     throw new Error(`progress went from ${before} to ${after} while too few were in sync`);
 }
 
+async function placesOf(cluster: Cluster, topics: readonly string[]) {
+  return (await cluster.places()).filter(({ topic }) => topics.includes(topic));
+}
+
 /** Waits until none but its leader is in sync of each partition of these topics. */
 function untilAlone(cluster: Cluster, topics: readonly string[]): Promise<void> {
   const isAlone = async () =>
-    (await cluster.places())
-      .filter(({ topic }) => topics.includes(topic))
-      .every(({ leader, inSync }) => leader > 0 && inSync.length === 1 && inSync[0] === leader);
+    (await placesOf(cluster, topics)).every(
+      ({ leader, inSync }) => leader > 0 && inSync.length === 1 && inSync[0] === leader,
+    );
   return until(isAlone, COMES_MS, `the leaders of ${topics} to be alone in sync`);
 }
 
@@ -282,27 +299,28 @@ const partition = onThree({
     "the brokers do not reach each other while clients reach them all, then one of them is not reached by the others",
   servers: linkedBrokers,
   async run(context) {
-    const { servers, pipeline, random, last } = context;
+    const { servers, random, last } = context;
     const cluster = clusterOf(context);
-    const probe = await makeTopic(servers.brokers, 3);
+    // Each broker leads one of its partitions.
+    const probe = await makeTopic(servers.brokers, 3, PARTITIONS);
     const stop = (link: Link) => (random.chance(0.5) ? link.cut() : link.stall());
     for (const link of cluster.between) stop(link);
-    await untilAlone(cluster, [...topicsOf(context), probe]);
-    await requireRefusal(servers.brokers, probe);
+    for (let at = 0; at < PARTITIONS; at++) await requireRefusal(servers.brokers, probe, at);
+    await untilAlone(cluster, [probe]);
     await requireStandstill(context, servers.brokers);
     for (const link of cluster.between) link.heal();
     await cluster.untilInSync();
 
-    const topic = pipeline.topic("item");
     const at = random.int(0, PARTITIONS - 1);
-    const leader = await cluster.leaderOf(topic, at);
-    const link = cluster.between[cluster.brokers.indexOf(leader)] as Link;
+    const alone = await cluster.leaderOf(probe, at);
+    const link = cluster.between[cluster.brokers.indexOf(alone)] as Link;
     stop(link);
-    const isAlone = async () => {
-      const place = await cluster.place(topic, at);
-      return place.leader === leader.id && place.inSync.join() === String(leader.id);
-    };
-    await until(isAlone, COMES_MS, `broker ${leader.id} to be alone in sync`);
+    await requireRefusal(servers.brokers, probe, at);
+    for (const { leader, partition } of await placesOf(cluster, [probe])) {
+      if (leader === alone.id) continue;
+      if ((await fateOf(servers.brokers, probe, partition)) !== "taken")
+        throw new Error(`broker ${leader} is not reached by the others either`);
+    }
     await last(random.int(0, 5_000));
     link.heal();
     await cluster.untilInSync();
