@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { createEndReader } from "../../../shared/kafka/kafka-reader.ts";
 import { createTopics, kafkaAdmin, plainKafka } from "../../support/kafka.ts";
 import { randomName } from "../../support/names.ts";
@@ -366,30 +365,30 @@ function holdAnswer(link: Link, name: string): Hold {
   });
 }
 
+/** Before the source gives up waiting for an answer, after 30 s, and aborts by itself. */
+const ANSWERED_MS = 20_000;
+
 const expired = onThree({
   id: "brokers-transaction-expired",
   title: "a transaction is open for longer than its timeout: the brokers abort it, it is published again",
   sourceArgs: ["--transaction-timeout-ms", "2000"],
   async run(context) {
-    const { pipeline } = context;
+    const { pipeline, random, last } = context;
+    const cluster = clusterOf(context);
     const { sourceKafka } = pipeline.links;
     const holds = sourceKafka.map((link) =>
       link.hold(({ name, direction }) => name === "EndTxn" && direction === "request"),
     );
     const { text } = await inTime(Promise.race(holds.map(({ reached }) => reached)), COMES_MS, "EndTxn");
-    const rollback = `rollback of ongoing transaction for transactionalId ${text} due to timeout`;
-    await until(() => isLogged(clusterOf(context), rollback), COMES_MS, "the brokers to abort it");
+    const isAborted = async () => (await cluster.transactionState(text)) === "CompleteAbort";
+    await until(isAborted, ANSWERED_MS, "the brokers to abort it");
+    await last(random.int(0, 3_000));
     for (const hold of holds) hold.release();
     await pipeline.requireSaid("source", "KAFKA_TRANSACTION_EXPIRED", COMES_MS);
     const source = pipeline.source;
     await until(async () => (await source?.status())?.units[0]?.role === "active", COMES_MS, "the source");
   },
 });
-
-async function isLogged({ brokers }: Cluster, text: string): Promise<boolean> {
-  const logs = await Promise.all(brokers.map(({ server }) => readFile(server.logFile, "utf8")));
-  return logs.some((log) => log.includes(text));
-}
 
 /** What only several brokers can do. */
 export const BROKERS: readonly Fault[] = [

@@ -4,7 +4,13 @@ import { findJava } from "../../../compose/dev-stack/java.ts";
 import { type KafkaServer, newClusterId, startKafka } from "../../../compose/dev-stack/kafka-server.ts";
 import { freePort, LOOPBACK } from "../../../compose/dev-stack/ports.ts";
 import { makeStackDirectory, removeStackDirectory } from "../../../compose/dev-stack/stack.ts";
-import { askCoordinator, askPlaces, leadsQuorum, type PartitionPlace } from "./cluster-questions.ts";
+import {
+  askCoordinator,
+  askPlaces,
+  askTransactionState,
+  leadsQuorum,
+  type PartitionPlace,
+} from "./cluster-questions.ts";
 import type { FaultContext } from "./fault.ts";
 import { until } from "./fault.ts";
 import { Link } from "./link.ts";
@@ -105,6 +111,12 @@ export class Cluster {
     const what = `the ${kind} ${key} to have ${besides === undefined ? "a" : "another"} coordinator`;
     const ask = () => this.#ask((port) => askCoordinator(port, kind, key));
     return this.#found(ask, this.brokers, what, besides);
+  }
+
+  /** What its coordinator says of a transactional id: "Ongoing", "CompleteAbort", … */
+  async transactionState(transactionalId: string): Promise<string> {
+    const { port } = await this.coordinatorOf("transaction", transactionalId);
+    return askTransactionState(port ?? 0, transactionalId);
   }
 
   /** Waits until one of the controllers is active, other than the one given. */

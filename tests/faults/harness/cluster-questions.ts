@@ -14,6 +14,7 @@ const CLIENT = "faults";
 const METADATA = 3;
 const FIND_COORDINATOR = 10;
 const DESCRIBE_QUORUM = 55;
+const DESCRIBE_TRANSACTIONS = 65;
 const KINDS = { group: 0, transaction: 1 } as const;
 const QUORUM_TOPIC = "__cluster_metadata";
 
@@ -46,20 +47,42 @@ export async function askCoordinator(port: number, kind: keyof typeof KINDS, key
   return answer.int32();
 }
 
+/** "Ongoing", "CompleteAbort", …: the state of a transactional id, asked at its coordinator. */
+export async function askTransactionState(port: number, transactionalId: string): Promise<string> {
+  const answer = await ask(port, DESCRIBE_TRANSACTIONS, 0, NO_TAGS, only(compact(transactionalId)), NO_TAGS);
+  answer.skip(TAGS_BYTES + THROTTLE_BYTES);
+  const isOne = answer.isOne();
+  const error = answer.int16();
+  if (!isOne || error !== 0) throw new Error(`the state of ${transactionalId} is not known: error ${error}`);
+  answer.compactText();
+  return answer.compactText();
+}
+
 /** Whether a controller, asked at its own port, leads the quorum: only that one describes it. */
 export async function leadsQuorum(controllerPort: number): Promise<boolean> {
-  const topic = Buffer.concat([Buffer.from([QUORUM_TOPIC.length + 1]), Buffer.from(QUORUM_TOPIC)]);
-  const partitions = Buffer.concat([Buffer.from([2]), int32(0), NO_TAGS]);
-  const topics = Buffer.concat([Buffer.from([2]), topic, partitions, NO_TAGS]);
-  const answer = await ask(controllerPort, DESCRIBE_QUORUM, 0, NO_TAGS, topics, NO_TAGS);
-  answer.int8();
-  if (answer.int16() !== 0 || answer.int8() !== 2) return false;
-  answer.skip(answer.int8() - 1);
-  if (answer.int8() !== 2 || answer.int32() !== 0) return false;
+  const topic = [compact(QUORUM_TOPIC), only(int32(0), NO_TAGS), NO_TAGS];
+  const answer = await ask(controllerPort, DESCRIBE_QUORUM, 0, NO_TAGS, only(...topic), NO_TAGS);
+  answer.skip(TAGS_BYTES);
+  if (answer.int16() !== 0 || !answer.isOne()) return false;
+  answer.compactText();
+  if (!answer.isOne() || answer.int32() !== 0) return false;
   return answer.int16() === 0;
 }
 
+/** Of newer forms of messages: fields that nobody needs to know, here none; arrays and texts with short lengths. */
 const NO_TAGS = Buffer.from([0]);
+const TAGS_BYTES = 1;
+const THROTTLE_BYTES = 4;
+
+/** An array of one element. */
+function only(...parts: readonly Buffer[]): Buffer {
+  return Buffer.concat([Buffer.from([2]), ...parts]);
+}
+
+/** Of fewer than 127 bytes. */
+function compact(value: string): Buffer {
+  return Buffer.concat([Buffer.from([Buffer.byteLength(value) + 1]), Buffer.from(value)]);
+}
 
 function int16(value: number): Buffer {
   const bytes = Buffer.alloc(2);
@@ -125,6 +148,17 @@ class Answer {
     const length = Math.max(0, this.int16());
     const from = this.skip(length);
     return this.#bytes.toString("utf8", from, from + length);
+  }
+
+  compactText(): string {
+    const length = this.int8() - 1;
+    const from = this.skip(length);
+    return this.#bytes.toString("utf8", from, from + length);
+  }
+
+  /** Whether an array with a short length has one element. */
+  isOne(): boolean {
+    return this.int8() === 2;
   }
 
   array<T>(element: () => T): T[] {
