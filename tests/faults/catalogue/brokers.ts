@@ -111,18 +111,11 @@ async function receiverOf(
   { brokers }: Cluster,
   { links, request }: Coordinated,
 ): Promise<{ message: WireMessage; node: ClusterNode }> {
-  const holds = links.map((link) =>
-    link.hold(({ name, direction }) => name === request && direction === "request"),
-  );
-  const reached = holds.map(async (hold, i) => ({
-    message: await hold.reached,
+  const seen = links.map(async (link, i) => ({
+    message: await link.seen(({ name, direction }) => name === request && direction === "request"),
     node: brokers[i] as ClusterNode,
   }));
-  try {
-    return await inTime(Promise.race(reached), COMES_MS, request);
-  } finally {
-    for (const hold of holds) hold.release();
-  }
+  return inTime(Promise.race(seen), COMES_MS, request);
 }
 
 const controllerMoved: Fault = {
