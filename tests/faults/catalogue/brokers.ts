@@ -1,6 +1,7 @@
 import { createEndReader } from "../../../shared/kafka/kafka-reader.ts";
 import { createTopics, kafkaAdmin, plainKafka } from "../../support/kafka.ts";
 import { randomName } from "../../support/names.ts";
+import { waitFor } from "../../support/wait-for.ts";
 import {
   type Cluster,
   type ClusterNode,
@@ -220,13 +221,15 @@ function typeOf(error: unknown): string | undefined {
   return type ?? (cause === undefined ? undefined : typeOf(cause));
 }
 
-/** Where the progress topic ends, with what no reader sees yet. */
+/**
+ * Where the progress topic ends, with what no reader sees yet. Asks again while it has no leader: on a busy machine the
+ * only broker that is left is taken for dead for a moment.
+ */
 async function progressEnd(brokers: string[], topic: string): Promise<bigint> {
   const reader = createEndReader(plainKafka(brokers));
   try {
-    const [bounds] = await reader.bounds([topic], AbortSignal.timeout(COMES_MS));
-    if (bounds === undefined) throw new Error(`${topic} is not there`);
-    return bounds.end;
+    const read = async () => (await reader.bounds([topic], AbortSignal.timeout(COMES_MS)))[0]?.end;
+    return await waitFor(read, { timeoutMs: COMES_MS, describe: `the end of ${topic}` });
   } finally {
     await reader.close();
   }
