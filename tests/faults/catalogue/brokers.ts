@@ -1,89 +1,143 @@
-import type { KafkaServer } from "../../../compose/dev-stack/kafka-server.ts";
-import { kafkaAdmin } from "../../support/kafka.ts";
-import { threeBrokers, threeControllers } from "../harness/brokers.ts";
-import { type Fault, type FaultContext, until } from "../harness/fault.ts";
+import { createEndReader } from "../../../shared/kafka/kafka-reader.ts";
+import { createTopics, kafkaAdmin, plainKafka } from "../../support/kafka.ts";
+import { randomName } from "../../support/names.ts";
+import { waitFor } from "../../support/wait-for.ts";
+import {
+  type Cluster,
+  type ClusterNode,
+  clusterOf,
+  linkedBrokers,
+  threeAndThree,
+  threeBrokers,
+  threeControllers,
+} from "../harness/brokers.ts";
+import { type Fault, type FaultContext, inTime, until } from "../harness/fault.ts";
+import type { Hold, Link } from "../harness/link.ts";
+import type { WireMessage } from "../harness/wire.ts";
 
 const GROUP = "3. Three brokers";
+const PARTITIONS = 3;
+/** Within this, what a fault waits for comes, or never. */
+const COMES_MS = 60_000;
 
-type BrokersFault = Pick<Fault, "id" | "title" | "run" | "recoveryMs"> & { sourceArgs?: readonly string[] };
+type BrokersFault = Pick<Fault, "id" | "title" | "run"> &
+  Partial<Pick<Fault, "servers" | "recoveryMs">> & { sourceArgs?: readonly string[] };
 
-/** On three brokers of its own; node n is at index n - 1. */
+/** On three brokers of its own. */
 const onThree = ({ sourceArgs, ...fault }: BrokersFault): Fault => ({
   ...fault,
   group: GROUP,
   recoveryMs: fault.recoveryMs ?? 120_000,
-  servers: threeBrokers,
+  servers: fault.servers ?? threeBrokers,
   options: () => ({ replicationFactor: 3, ...(sourceArgs === undefined ? {} : { sourceArgs }) }),
 });
 
-const nodesOf = ({ servers }: FaultContext): readonly KafkaServer[] => servers.own?.kafka ?? [];
-
-async function leaderOf(context: FaultContext, topic: string, partition = 0): Promise<KafkaServer> {
-  await using admin = await kafkaAdmin(context.servers.brokers);
-  const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
-  const leader = topics[0]?.partitions.find(({ partitionId }) => partitionId === partition)?.leader ?? 1;
-  return nodesOf(context)[leader - 1] as KafkaServer;
+/** The progress topic, then one that holds events. */
+function ledPlaces({ pipeline, random }: FaultContext): [topic: string, partition: number][] {
+  const events = pipeline.topic(random.pick(["item", "owner"] as const));
+  return [
+    [pipeline.progressTopic, 0],
+    [events, random.int(0, PARTITIONS - 1)],
+  ];
 }
 
 const leaderKilled = onThree({
   id: "brokers-leader-killed",
-  title: "the leader of the progress topic, then of an event topic, is killed and comes back",
+  title: "the leader of the progress topic, then of an event topic, is killed, replaced, and comes back",
   async run(context) {
-    const { pipeline, last, random } = context;
-    for (const topic of [pipeline.progressTopic, pipeline.topic("item")]) {
-      const leader = await leaderOf(context, topic);
-      await leader.kill();
-      await last(random.int(2_000, 8_000));
-      await leader.start();
-      await last(2_000);
+    const cluster = clusterOf(context);
+    for (const [topic, partition] of ledPlaces(context)) {
+      const leader = await cluster.leaderOf(topic, partition);
+      await leader.server.kill();
+      await cluster.leaderOf(topic, partition, leader);
+      await context.last(context.random.int(0, 5_000));
+      await leader.server.start();
+      await cluster.untilInSync();
     }
   },
 });
 
-/** The partition of an internal topic that a name belongs to: Java's hash of the name. */
-function partitionOf(name: string, partitions: number): number {
-  let hash = 0;
-  for (const char of name) hash = (Math.imul(hash, 31) + (char.codePointAt(0) ?? 0)) | 0;
-  return (hash & 0x7fffffff) % partitions;
-}
+const hangingLeader = onThree({
+  id: "brokers-leader-hangs",
+  title: "a leader hangs (SIGSTOP), is replaced, and wakes up",
+  async run(context) {
+    const cluster = clusterOf(context);
+    const topic = context.pipeline.topic(context.random.pick(["item", "owner"] as const));
+    const partition = context.random.int(0, PARTITIONS - 1);
+    const leader = await cluster.leaderOf(topic, partition);
+    leader.hang();
+    await cluster.leaderOf(topic, partition, leader);
+    await context.last(context.random.int(0, 8_000));
+    leader.wake();
+    await cluster.untilInSync();
+  },
+});
 
-/** As the brokers of the tests have it. */
-const INTERNAL_PARTITIONS = 8;
+interface Coordinated {
+  readonly kind: "group" | "transaction";
+  /** The request that only a coordinator is sent. */
+  readonly request: string;
+  readonly links: readonly Link[];
+}
 
 const coordinatorKilled = onThree({
   id: "brokers-coordinator-killed",
   title:
-    "the coordinator of the source's transactions, then that of the sink's group, is killed and comes back",
+    "the coordinator of the source's transactions, then that of the sink's group, is killed, replaced, and comes back",
   async run(context) {
     const { pipeline, last, random } = context;
-    const transactions = partitionOf(`rejot.source.${pipeline.slug}.source`, INTERNAL_PARTITIONS);
-    const group = partitionOf(pipeline.group, INTERNAL_PARTITIONS);
-    for (const [topic, partition] of [
-      ["__transaction_state", transactions],
-      ["__consumer_offsets", group],
-    ] as const) {
-      const coordinator = await leaderOf(context, topic, partition);
-      await coordinator.kill();
-      await last(random.int(2_000, 8_000));
-      await coordinator.start();
-      await last(2_000);
+    const cluster = clusterOf(context);
+    const all: readonly Coordinated[] = [
+      { kind: "transaction", request: "EndTxn", links: pipeline.links.sourceKafka },
+      { kind: "group", request: "Heartbeat", links: pipeline.links.sinkKafka },
+    ];
+    for (const coordinated of all) {
+      const { message, node } = await receiverOf(cluster, coordinated);
+      const key = coordinated.kind === "group" ? pipeline.group : message.text;
+      const coordinator = await cluster.coordinatorOf(coordinated.kind, key);
+      // What the connector itself takes for its coordinator shows that this is the right name to ask for.
+      if (coordinator !== node)
+        throw new Error(`broker ${coordinator.id} coordinates ${key}, but ${node.id} is sent its requests`);
+      await coordinator.server.kill();
+      await cluster.coordinatorOf(coordinated.kind, key, coordinator);
+      await last(random.int(0, 5_000));
+      await coordinator.server.start();
+      await cluster.untilInSync();
     }
   },
 });
+
+/** Which broker a connector sends the next request of a name to. */
+async function receiverOf(
+  { brokers }: Cluster,
+  { links, request }: Coordinated,
+): Promise<{ message: WireMessage; node: ClusterNode }> {
+  const seen = links.map(async (link, i) => ({
+    message: await link.seen(({ name, direction }) => name === request && direction === "request"),
+    node: brokers[i] as ClusterNode,
+  }));
+  return inTime(Promise.race(seen), COMES_MS, request);
+}
 
 const controllerMoved: Fault = {
   id: "brokers-controller-moved",
   group: GROUP,
   title:
-    "three controllers of their own are killed one after the other: the active one moves, the broker stays",
+    "of three controllers of their own the active one is killed, three times: another one becomes active and makes a topic, the broker stays",
   recoveryMs: 120_000,
   servers: threeControllers,
   async run(context) {
-    for (const controller of nodesOf(context).slice(0, 3)) {
-      await controller.kill();
-      await context.last(context.random.int(1_000, 6_000));
-      await controller.start();
-      await context.last(1_000);
+    const { servers, last, random } = context;
+    const cluster = clusterOf(context);
+    for (let i = 0; i < 3; i++) {
+      const active = await cluster.activeController();
+      await last(random.int(0, 1_000));
+      await active.server.kill();
+      await cluster.activeController(active);
+      // Which needs one that is active.
+      await makeTopic(servers.brokers, 1);
+      await last(random.int(0, 4_000));
+      await active.server.start();
     }
   },
 };
@@ -93,76 +147,242 @@ const rolling = onThree({
   title:
     "all three are restarted in order, one after the other: every leader, coordinator and controller moves",
   async run(context) {
-    for (const node of nodesOf(context)) {
-      await node.restart();
-      await context.last(context.random.int(500, 3_000));
+    const { random, last } = context;
+    const cluster = clusterOf(context);
+    const active = await cluster.activeController();
+    for (const node of cluster.brokers) {
+      const places = await ledBy(cluster, node);
+      if (places.length === 0) throw new Error(`broker ${node.id} leads nothing before it is stopped`);
+      await node.server.stop();
+      await until(
+        async () => (await ledBy(cluster, node)).length === 0,
+        COMES_MS,
+        "others to lead what it led",
+      );
+      if (node === active) await cluster.activeController(active);
+      await node.server.start();
+      // With or without the patience that one should have.
+      if (random.chance(0.5)) await cluster.untilInSync();
+      await last(random.int(500, 3_000));
     }
   },
 });
 
+async function ledBy(cluster: Cluster, { id }: ClusterNode) {
+  return (await cluster.places()).filter(({ leader }) => leader === id);
+}
+
+/** A topic of the fault's own; its name. Throws when it is not made. */
+async function makeTopic(brokers: string[], replicationFactor: number, partitions = 1): Promise<string> {
+  const topic = randomName("probe");
+  await using admin = await kafkaAdmin(brokers);
+  await createTopics(admin, [{ topic, numPartitions: partitions, replicationFactor }]);
+  return topic;
+}
+
+type Fate = "taken" | "refused" | "unknown";
+
+const REFUSALS = ["NOT_ENOUGH_REPLICAS", "NOT_ENOUGH_REPLICAS_AFTER_APPEND"];
+const PROBE_MS = 2_000;
+
+/**
+ * What becomes of a plain client's record. Throws when that is unknown for long: the first one that is not replicated
+ * is not refused yet.
+ */
+async function fateOf(brokers: string[], topic: string, partition: number): Promise<Fate> {
+  const producer = plainKafka(brokers).producer({ retry: { retries: 0 } });
+  await producer.connect();
+  let fate: Fate = "unknown";
+  const isKnown = async () => {
+    const record = { topic, acks: -1, timeout: PROBE_MS, messages: [{ value: "taken?", partition }] };
+    fate = await producer.send(record).then(
+      () => "taken",
+      (error: unknown) => (REFUSALS.includes(typeOf(error) ?? "") ? "refused" : "unknown"),
+    );
+    return fate !== "unknown";
+  };
+  try {
+    await until(isKnown, COMES_MS, `an answer to a record for ${topic}/${partition}`);
+  } finally {
+    await producer.disconnect();
+  }
+  return fate;
+}
+
+/** Throws when a record is acknowledged, or for long not refused because too few replicas are in sync. */
+async function requireRefusal(brokers: string[], topic: string, partition = 0): Promise<void> {
+  if ((await fateOf(brokers, topic, partition)) !== "refused")
+    throw new Error(`a record for ${topic}/${partition} was acknowledged although too few are in sync`);
+}
+
+/** Of an error of Kafka's protocol, also when kafkajs says around it that it has tried often enough. */
+function typeOf(error: unknown): string | undefined {
+  const { type, cause } = error as { type?: string; cause?: unknown };
+  return type ?? (cause === undefined ? undefined : typeOf(cause));
+}
+
+/**
+ * Where the progress topic ends, with what no reader sees yet. Asks again while it has no leader: on a busy machine the
+ * only broker that is left is taken for dead for a moment.
+ */
+async function progressEnd(brokers: string[], topic: string): Promise<bigint> {
+  const reader = createEndReader(plainKafka(brokers));
+  try {
+    const read = async () => (await reader.bounds([topic], AbortSignal.timeout(COMES_MS)))[0]?.end;
+    return await waitFor(read, { timeoutMs: COMES_MS, describe: `the end of ${topic}` });
+  } finally {
+    await reader.close();
+  }
+}
+
+/** Throws when progress is published although the workload goes on for some time. */
+async function requireStandstill({ pipeline, workload, last, random }: FaultContext, brokers: string[]) {
+  const before = await progressEnd(brokers, pipeline.progressTopic);
+  const committed = workload.committed;
+  await last(random.int(3_000, 8_000));
+  await until(() => workload.committed >= committed + 50, COMES_MS, "the workload to go on");
+  const after = await progressEnd(brokers, pipeline.progressTopic);
+  if (after !== before)
+    throw new Error(`progress went from ${before} to ${after} while too few were in sync`);
+}
+
+async function placesOf(cluster: Cluster, topics: readonly string[]) {
+  return (await cluster.places()).filter(({ topic }) => topics.includes(topic));
+}
+
+/** Waits until none but its leader is in sync of each partition of these topics. */
+function untilAlone(cluster: Cluster, topics: readonly string[]): Promise<void> {
+  const isAlone = async () =>
+    (await placesOf(cluster, topics)).every(
+      ({ leader, inSync }) => leader > 0 && inSync.length === 1 && inSync[0] === leader,
+    );
+  return until(isAlone, COMES_MS, `the leaders of ${topics} to be alone in sync`);
+}
+
+const topicsOf = ({ pipeline }: FaultContext) => [
+  pipeline.progressTopic,
+  pipeline.topic("item"),
+  pipeline.topic("owner"),
+];
+
 const notInSync = onThree({
   id: "brokers-min-insync",
-  title: "two of three are gone: min.insync.replicas is not met, nothing is acknowledged until they are back",
+  title:
+    "two of three are killed or hang: min.insync.replicas is not met, nothing is acknowledged until they are back",
+  servers: threeAndThree,
   async run(context) {
-    const [, second, third] = nodesOf(context);
-    // Hanging, not dead: the quorum of controllers stays as it is for a while.
-    third?.signalAll("SIGSTOP");
-    await context.last(context.random.int(500, 2_000));
-    second?.signalAll("SIGSTOP");
-    await context.last(context.random.int(8_000, 15_000));
-    second?.signalAll("SIGCONT");
-    third?.signalAll("SIGCONT");
+    const { servers, random } = context;
+    const cluster = clusterOf(context);
+    const probe = await makeTopic(servers.brokers, 3);
+    const left = random.pick(cluster.brokers);
+    const gone = cluster.brokers
+      .filter((node) => node !== left)
+      .map((node) => ({ node, isKilled: random.chance(0.5) }));
+    await Promise.all(gone.map(({ node, isKilled }) => (isKilled ? node.server.kill() : node.hang())));
+    await untilAlone(cluster, [...topicsOf(context), probe]);
+    await requireRefusal(left.server.brokers, probe);
+    await requireStandstill(context, left.server.brokers);
+    await requireRefusal(left.server.brokers, probe);
+    await Promise.all(gone.map(({ node, isKilled }) => (isKilled ? node.server.start() : node.wake())));
+    await cluster.untilInSync();
   },
 });
 
-const hangingLeader = onThree({
-  id: "brokers-leader-hangs",
-  title: "a leader hangs (SIGSTOP), is replaced, and wakes up",
+const partition = onThree({
+  id: "brokers-partition",
+  title:
+    "the brokers do not reach each other while clients reach them all, then one of them is not reached by the others",
+  servers: linkedBrokers,
   async run(context) {
-    const leader = await leaderOf(context, context.pipeline.topic("item"), 1);
-    leader.signalAll("SIGSTOP");
-    await context.last(context.random.int(10_000, 16_000));
-    leader.signalAll("SIGCONT");
+    const { servers, random, last } = context;
+    const cluster = clusterOf(context);
+    // Each broker leads one of its partitions.
+    const probe = await makeTopic(servers.brokers, 3, PARTITIONS);
+    const stop = (link: Link) => (random.chance(0.5) ? link.cut() : link.stall());
+    for (const link of cluster.between) stop(link);
+    for (let at = 0; at < PARTITIONS; at++) await requireRefusal(servers.brokers, probe, at);
+    await untilAlone(cluster, [probe]);
+    await requireStandstill(context, servers.brokers);
+    for (const link of cluster.between) link.heal();
+    await cluster.untilInSync();
+
+    const at = random.int(0, PARTITIONS - 1);
+    const alone = await cluster.leaderOf(probe, at);
+    const link = cluster.between[cluster.brokers.indexOf(alone)] as Link;
+    stop(link);
+    await requireRefusal(servers.brokers, probe, at);
+    for (const { leader, partition } of await placesOf(cluster, [probe])) {
+      if (leader === alone.id) continue;
+      if ((await fateOf(servers.brokers, probe, partition)) !== "taken")
+        throw new Error(`broker ${leader} is not reached by the others either`);
+    }
+    await last(random.int(0, 5_000));
+    link.heal();
+    await cluster.untilInSync();
   },
 });
+
+const LOST_ROUNDS = 9;
 
 const lostAnswer = onThree({
   id: "brokers-lost-answer",
   title: "answers to Produce, AddPartitionsToTxn and EndTxn are lost with their connection, again and again",
   async run(context) {
     const { pipeline, random, last } = context;
-    for (let i = 0; i < 9; i++) {
+    for (let i = 0; i < LOST_ROUNDS; i++) {
       const name = ["Produce", "AddPartitionsToTxn", "EndTxn"][i % 3] as string;
-      const holds = pipeline.links.sourceKafka.map((link) => ({
-        link,
-        hold: link.hold((message) => message.name === name && message.direction === "answer"),
-      }));
-      const reached = await Promise.race([
-        ...holds.map(({ link, hold }) => hold.reached.then(() => link)),
-        last(10_000),
-      ]);
-      // What is held goes with its connection.
-      reached?.reset();
-      for (const { hold } of holds) hold.release();
+      const holds = pipeline.links.sourceKafka.map((link) => holdAnswer(link, name));
+      await inTime(
+        Promise.race(holds.map(({ reached }) => reached)),
+        COMES_MS,
+        `an answer to ${name} in round ${i}`,
+      );
+      // Those that were not reached wait no longer.
+      for (const hold of holds) hold.drop();
       await last(random.int(200, 1_500));
     }
   },
 });
 
+/** Keeps back the next answer to a request of the publisher's. */
+function holdAnswer(link: Link, name: string): Hold {
+  const published = new Set<number>();
+  // Signs of life, which are outside of transactions; every connection numbers its requests itself.
+  const others = new Set<number>();
+  return link.hold(({ name: each, direction, text, bytes }) => {
+    if (each !== name) return false;
+    if (direction === "request") {
+      (name === "Produce" && text === "" ? others : published).add(bytes.readInt32BE(8));
+      return false;
+    }
+    const number = bytes.readInt32BE(4);
+    const isOther = others.delete(number);
+    return published.delete(number) && !isOther;
+  });
+}
+
+/** Before the source gives up waiting for an answer, after 30 s, and aborts by itself. */
+const ANSWERED_MS = 20_000;
+
 const expired = onThree({
   id: "brokers-transaction-expired",
   title: "a transaction is open for longer than its timeout: the brokers abort it, it is published again",
   sourceArgs: ["--transaction-timeout-ms", "2000"],
-  async run({ pipeline, last }) {
+  async run(context) {
+    const { pipeline, random, last } = context;
+    const cluster = clusterOf(context);
     const { sourceKafka } = pipeline.links;
     const holds = sourceKafka.map((link) =>
       link.hold(({ name, direction }) => name === "EndTxn" && direction === "request"),
     );
-    await Promise.race(holds.map(({ reached }) => reached));
-    await last(6_000);
+    const { text } = await inTime(Promise.race(holds.map(({ reached }) => reached)), COMES_MS, "EndTxn");
+    const isAborted = async () => (await cluster.transactionState(text)) === "CompleteAbort";
+    await until(isAborted, ANSWERED_MS, "the brokers to abort it");
+    await last(random.int(0, 3_000));
     for (const hold of holds) hold.release();
+    await pipeline.requireSaid("source", "KAFKA_TRANSACTION_EXPIRED", COMES_MS);
     const source = pipeline.source;
-    await until(async () => (await source?.status())?.units[0]?.role === "active", 60_000, "the source");
+    await until(async () => (await source?.status())?.units[0]?.role === "active", COMES_MS, "the source");
   },
 });
 
@@ -173,6 +393,7 @@ export const BROKERS: readonly Fault[] = [
   controllerMoved,
   rolling,
   notInSync,
+  partition,
   hangingLeader,
   lostAnswer,
   expired,
