@@ -63,11 +63,11 @@ export class DestinationAudit {
         this.report = next.report;
         this.report.rounds = round;
         const extras = this.report.extra?.count ?? 0;
-        if (this.report.incomparable !== null || (next.suspects.count === 0 && (extras === 0 || round > 1)))
+        if (this.report.incomparable !== null || (next.suspects.open === 0 && (extras === 0 || round > 1)))
           break;
       }
       const findings = this.#findings(this.report);
-      for (const key of before?.suspects.all() ?? []) await findings.unsettled(key);
+      for (const key of before?.suspects.openKeys() ?? []) await findings.unsettled(key);
     } finally {
       before?.suspects[Symbol.dispose]();
     }
@@ -176,7 +176,8 @@ export class DestinationAudit {
     const stands = (event: TopicEvent): boolean => {
       const place = isMoving(event) ? MOVING : event;
       const same = place !== MOVING && (before?.suspects.mayHaveBeen(event.key, place) ?? false);
-      if (!same) suspects.add(event.key, place);
+      if (same) suspects.addSettled(event.key, place);
+      else suspects.add(event.key, place);
       return same;
     };
     for (const event of compared.missing) if (stands(event)) await findings.missing(event.key);

@@ -81,8 +81,8 @@ export class SourceAudit {
         suspects?.[Symbol.dispose]();
         suspects = next;
         this.report.rounds++;
-      } while (suspects.count > 0 && this.report.rounds < rounds);
-      for (const key of suspects.all()) await this.#findings.unsettled(key);
+      } while (suspects.open > 0 && this.report.rounds < rounds);
+      for (const key of suspects.openKeys()) await this.#findings.unsettled(key);
     } finally {
       suspects?.[Symbol.dispose]();
     }
