@@ -2,9 +2,10 @@ import { tmpdir } from "node:os";
 import { expect, test } from "vitest";
 import { RejotError } from "../../shared/errors/error.ts";
 import type { KafkaReader } from "../../shared/kafka/kafka-reader.ts";
-import type { BatchComparison, DestinationCheck, TopicEvent } from "./destination.ts";
+import type { BatchComparison, DestinationCheck, SinkProgress, TopicEvent } from "./destination.ts";
 import { DestinationAudit } from "./destination-audit.ts";
 import type { PairReport } from "./pair-report.ts";
+import { SinkWatch } from "./sink-watch.ts";
 
 const ABOUT = {
   kind: "destination",
@@ -34,6 +35,10 @@ class Topic {
     this.applied = this.log.length;
   }
 
+  get progress(): SinkProgress {
+    return this.applied === 0 ? new Map() : new Map([[ABOUT.topic, new Map([[0, BigInt(this.applied)]])]]);
+  }
+
   get reader(): KafkaReader {
     return {
       bounds: async () => [{ topic: ABOUT.topic, partition: 0, start: 0n, end: BigInt(this.log.length) }],
@@ -50,7 +55,8 @@ class Topic {
   /** A check that finds what `found` says of the events, and no row too much. */
   check(found: (events: readonly TopicEvent[]) => Partial<BatchComparison>): DestinationCheck {
     return {
-      open: async () => ({ kind: "open", applied: new Map([[0, BigInt(this.applied)]]), notes: [] }),
+      open: async () => ({ kind: "open", progress: this.progress, notes: [] }),
+      progress: async () => this.progress,
       compare: async (events) => {
         return { equal: 0, missing: [], different: [], undecodable: [], ...found(events) };
       },
@@ -65,7 +71,16 @@ const allDifferent = (events: readonly TopicEvent[]) => {
   return { different: events.map((event) => ({ event, fields: ["name"] })) };
 };
 
-async function audit(topic: Topic, rounds: number, createCheck: () => DestinationCheck): Promise<PairReport> {
+interface Audited {
+  readonly report: PairReport;
+  readonly error: RejotError | undefined;
+}
+
+async function audit(
+  topic: Topic,
+  createCheck: () => DestinationCheck,
+  { rounds = 3, watch = new SinkWatch() } = {},
+): Promise<Audited> {
   const made = new DestinationAudit({
     about: ABOUT,
     registry: {
@@ -76,14 +91,18 @@ async function audit(topic: Topic, rounds: number, createCheck: () => Destinatio
     workDir: tmpdir(),
     show: 3,
     rounds,
-    timeoutMs: 1_000,
+    timeoutMs: 40,
     signal: new AbortController().signal,
     onProgress: () => {},
     createCheck,
     reader: topic.reader,
+    watch,
   });
-  await made.run();
-  return made.report;
+  const error = await made.run().then(
+    () => undefined,
+    (reason: RejotError) => reason,
+  );
+  return { report: made.report, error };
 }
 
 test.each([2, 3, 4, 5])(
@@ -93,11 +112,12 @@ test.each([2, 3, 4, 5])(
     topic.put(...Array.from({ length: 100 }, (_, i) => `k${i}`));
     topic.applyAll();
     let started = 0;
-    const report = await audit(topic, rounds, () => {
+    const createCheck = () => {
       if (started++ > 0) topic.put("k0");
       topic.applyAll();
       return topic.check(allDifferent);
-    });
+    };
+    const { report } = await audit(topic, createCheck, { rounds });
     expect(report).toMatchObject({
       rounds,
       keys: 100,
@@ -107,3 +127,65 @@ test.each([2, 3, 4, 5])(
     });
   },
 );
+
+test("a sink that has stopped hides nothing: what it applied is judged, and that it stands still is an error", async () => {
+  const topic = new Topic();
+  topic.put("a", "b", "c");
+  topic.applyAll();
+  topic.put("a", "b", "c", "d");
+  const { report, error } = await audit(topic, () => topic.check(allDifferent));
+  expect(report).toMatchObject({ compared: true, behind: 4, keys: 3, different: { count: 3 } });
+  expect(report.notes).toEqual(["the destination is 4 records behind the topic, and compared where it is"]);
+  expect(error).toMatchObject({ code: "VERIFY_SINK_BEHIND", retryable: true });
+});
+
+test("a sink that applies is not waited for, and is no error", async () => {
+  const topic = new Topic();
+  topic.put("a", "b");
+  topic.applied = 1;
+  topic.put("c");
+  const check = topic.check((events) => ({ equal: events.length }));
+  const moving = {
+    ...check,
+    progress: async () => {
+      topic.applied++;
+      return topic.progress;
+    },
+  };
+  const { report, error } = await audit(topic, () => moving);
+  expect([error, report.behind, report.equal]).toEqual([undefined, 2, 1]);
+});
+
+test("a sink that has applied nothing yet is waited for; where nothing was published, there is nothing to apply", async () => {
+  const topic = new Topic();
+  const equal = (events: readonly TopicEvent[]) => ({ equal: events.length });
+  expect(await audit(topic, () => topic.check(equal))).toMatchObject({
+    error: undefined,
+    report: { compared: true, keys: 0, behind: 0 },
+  });
+  topic.put("a");
+  const { report, error } = await audit(topic, () => topic.check(equal));
+  expect([error?.code, report.compared]).toEqual(["VERIFY_SINK_BEHIND", false]);
+  const starting = {
+    ...topic.check(equal),
+    progress: async () => {
+      topic.applyAll();
+      return topic.progress;
+    },
+  };
+  expect(await audit(topic, () => starting)).toMatchObject({
+    error: undefined,
+    report: { keys: 1, equal: 1 },
+  });
+});
+
+test("a sink that stands still is waited for once, not for each of its topics", async () => {
+  const watch = new SinkWatch();
+  const other = new Map([["other", new Map([[0, 1n]])]]);
+  watch.see(other, 0);
+  watch.see(other, 5_000);
+  expect([watch.stillMs("other", 6_000), watch.movedSince("other", 0)]).toEqual([6_000, false]);
+  watch.see(new Map([["other", new Map([[0, 2n]])]]), 7_000);
+  expect([watch.stillMs("other", 8_000), watch.movedSince("other", 6_500)]).toEqual([1_000, true]);
+  expect(watch.movedSince("other", 7_500)).toBe(false);
+});

@@ -13,12 +13,15 @@ export interface TopicEvent {
 /** Partition → the offset of the next event that a destination will apply: all below is applied, nothing else is. */
 export type AppliedOffsets = ReadonlyMap<number, bigint>;
 
+/** What a sink has applied of each of its topics; of one that it never applied anything of, there is nothing. */
+export type SinkProgress = ReadonlyMap<string, AppliedOffsets>;
+
 /**
  * What a destination is compared by: the offsets of its snapshot, with what is left out of the comparison; or why its
- * consumer schema cannot be compared.
+ * consumer schema cannot be compared, by its nature.
  */
 export type Opened =
-  | { readonly kind: "open"; readonly applied: AppliedOffsets; readonly notes: readonly string[] }
+  | { readonly kind: "open"; readonly progress: SinkProgress; readonly notes: readonly string[] }
   | { readonly kind: "incomparable"; readonly reason: string };
 
 /** An event whose row is there with other values. */
@@ -68,6 +71,8 @@ export interface DestinationCheck {
   skip(events: readonly TopicEvent[]): Promise<void>;
   /** What is left over once all live events were compared. */
   extras(): Promise<Extras>;
+  /** The sink's progress as it is now. The snapshot is over then. */
+  progress(): Promise<SinkProgress>;
   /** Never throws. */
   close(): Promise<void>;
 }

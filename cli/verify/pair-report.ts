@@ -34,8 +34,12 @@ export interface PairReport {
   position: string | Record<string, string> | null;
   /** Why they could not be compared at all, by their nature. */
   incomparable: string | null;
-  /** Why comparing them failed. */
+  /** Why comparing them failed, or what else went wrong: see `compared`. */
   error: { readonly code: ErrorCode; readonly message: string; readonly hint: string } | null;
+  /** Whether they were compared to the end. A sink that stands still is an error, and what it has applied is compared. */
+  compared: boolean;
+  /** How many records of the topic a destination has not applied; null where that was not counted. */
+  behind: number | null;
   rounds: number;
   keys: number;
   equal: number;
@@ -61,6 +65,8 @@ export function newReport(
     position: null,
     incomparable: null,
     error: null,
+    compared: false,
+    behind: null,
     rounds: 0,
     keys: 0,
     equal: 0,

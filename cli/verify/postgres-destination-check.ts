@@ -26,6 +26,7 @@ import type {
   DifferentEvent,
   Extras,
   Opened,
+  SinkProgress,
   TopicEvent,
 } from "./destination.ts";
 import { EventValues } from "./event-values.ts";
@@ -82,13 +83,12 @@ export class PostgresDestinationCheck implements DestinationCheck {
       if (planned.kind === "underivable") return incomparable(planned.reason);
       this.#plan = planned.plan;
       await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-      const applied = await this.#applied(client);
-      if (applied === undefined) return incomparable("no sink has applied anything of the topic yet");
+      const progress = await sinkProgress(client, this.#options.group);
       this.#ledger = new RowLedger(
         this.#options.workDir,
         await estimatedRows(client, planned.plan.rows.table.oid),
       );
-      return { kind: "open", applied, notes: notesOf(planned.plan.rows) };
+      return { kind: "open", progress, notes: notesOf(planned.plan.rows) };
     });
   }
 
@@ -145,6 +145,13 @@ export class PostgresDestinationCheck implements DestinationCheck {
     });
   }
 
+  progress(): Promise<SinkProgress> {
+    return this.#asked(async (client) => {
+      await client.query("ROLLBACK");
+      return sinkProgress(client, this.#options.group);
+    });
+  }
+
   async close(): Promise<void> {
     this.#ledger?.[Symbol.dispose]();
     if (this.#client !== undefined) await endPostgres(this.#client);
@@ -189,19 +196,6 @@ export class PostgresDestinationCheck implements DestinationCheck {
       if (other === rows.table.oid) return `${consumerSchema.name} writes to ${rows.table.name} too`;
     }
     return undefined;
-  }
-
-  async #applied(client: PostgresClient): Promise<Map<number, bigint> | undefined> {
-    const exists = await client.query<{ found: string | null }>(
-      "SELECT to_regclass('rejot.progress') AS found",
-    );
-    if (exists.rows[0]?.found == null) return undefined;
-    const { rows } = await client.query<{ partition: string; next_offset: string }>(
-      "SELECT partition, next_offset FROM rejot.progress WHERE consumer_group = $1 AND topic = $2 ORDER BY partition",
-      [this.#options.group, this.#options.consumer.topic],
-    );
-    if (rows.length === 0) return undefined;
-    return new Map(rows.map((row) => [Number(row.partition), BigInt(row.next_offset)]));
   }
 
   /** Values that the statement cannot take are found by halving: one of them must not hide the others. */
@@ -302,6 +296,23 @@ export class PostgresDestinationCheck implements DestinationCheck {
     if (this.#plan === undefined) throw new RejotError("INTERNAL_ERROR", { detail: "the check is not open" });
     return this.#plan;
   }
+}
+
+async function sinkProgress(client: PostgresClient, group: string): Promise<SinkProgress> {
+  const exists = await client.query<{ found: string | null }>(
+    "SELECT to_regclass('rejot.progress') AS found",
+  );
+  const progress = new Map<string, Map<number, bigint>>();
+  if (exists.rows[0]?.found == null) return progress;
+  const { rows } = await client.query<{ topic: string; partition: string; next_offset: string }>(
+    "SELECT topic, partition, next_offset FROM rejot.progress WHERE consumer_group = $1 ORDER BY topic, partition",
+    [group],
+  );
+  for (const { topic, partition, next_offset: next } of rows) {
+    const applied = progress.get(topic) ?? new Map<number, bigint>();
+    progress.set(topic, applied.set(Number(partition), BigInt(next)));
+  }
+  return progress;
 }
 
 function incomparable(reason: string): Opened {

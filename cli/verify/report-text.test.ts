@@ -13,7 +13,7 @@ const SOURCE = {
 const COPY = { ...SOURCE, kind: "destination", manifest: "orders", consumerSchema: "copy" } as const;
 
 function report(about: typeof SOURCE | typeof COPY, found: Partial<PairReport>): PairReport {
-  return Object.assign(newReport(about), { position: "0/1A" }, found);
+  return Object.assign(newReport(about), { position: "0/1A", compared: true }, found);
 }
 
 const EQUAL = report(SOURCE, { keys: 1_200, equal: 1_200 });
@@ -68,12 +68,25 @@ test("what is allowed, unsettled or cannot be told is no difference", () => {
 });
 
 test("what could not be compared is never called equal", () => {
-  const incomparable = report(COPY, { position: null, incomparable: "it is no INSERT" });
+  const incomparable = report(COPY, { position: null, compared: false, incomparable: "it is no INSERT" });
   const error = { code: "POSTGRES_UNREACHABLE", message: "m", hint: "h" } as const;
-  const failed = report(SOURCE, { position: null, error });
+  const failed = report(SOURCE, { position: null, compared: false, error });
   expect(pairText(incomparable)).toBe("copy: shop.item.v1 → orders db\n  not compared: it is no INSERT");
   expect(pairText(failed)).toContain("\n  POSTGRES_UNREACHABLE: m\n  hint: h");
   expect(verdictLine([incomparable])).toBe("NOTHING COMPARED: not compared: item.v1 → copy");
   expect(verdictLine([EQUAL, incomparable])).toMatch(/^EQUAL: .*; not compared: item\.v1 → copy$/);
   expect(verdictLine([EQUAL, failed])).toMatch(/^FAILED: .*; failed: item\.v1$/);
+});
+
+test("what a sink that stands still has applied is told beside the error", () => {
+  const error = { code: "VERIFY_SINK_BEHIND", message: "m", hint: "h" } as const;
+  const missing = { count: 1, first: ['{"id":1}'] };
+  const behind = report(COPY, { keys: 3, equal: 2, missing, behind: 5, error });
+  expect(pairText(behind)).toBe(`copy: shop.item.v1 → orders db at 0/1A
+  VERIFY_SINK_BEHIND: m
+  hint: h
+  3 keys: 2 equal, 1 missing
+  missing: in the topic, not in the destination
+    {"id":1}`);
+  expect(verdictLine([behind])).toContain("item.v1 → copy: 2 equal, 1 missing; failed: item.v1 → copy");
 });

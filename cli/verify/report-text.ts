@@ -3,11 +3,11 @@ import { differences, type Found, type PairReport } from "./pair-report.ts";
 
 /** What a comparison has found, in lines. */
 export function pairText(report: PairReport): string {
-  const { incomparable, error, notes } = report;
+  const { incomparable, error, compared, notes } = report;
   const lines = [titleOf(report)];
   if (error !== null) lines.push(`${error.code}: ${error.message}`, `hint: ${error.hint}`);
-  else if (incomparable !== null) lines.push(`not compared: ${incomparable}`);
-  else lines.push(...foundLines(report));
+  if (incomparable !== null) lines.push(`not compared: ${incomparable}`);
+  if (compared) lines.push(...foundLines(report));
   lines.push(...notes.map((note) => `note: ${note}`));
   return lines.map((line, i) => (i === 0 ? line : `  ${line}`)).join("\n");
 }
@@ -16,7 +16,7 @@ export function pairText(report: PairReport): string {
 export function verdictLine(reports: readonly PairReport[]): string {
   const failed = reports.filter(({ error }) => error !== null);
   const incomparable = reports.filter((report) => report.error === null && report.incomparable !== null);
-  const compared = reports.filter((report) => report.error === null && report.incomparable === null);
+  const compared = reports.filter((report) => report.compared);
   const differing = compared.filter((report) => differences(report) > 0);
   const keys = compared.reduce((sum, report) => sum + report.keys, 0);
   const unsettled = compared.reduce((sum, report) => sum + report.unsettled.count, 0);

@@ -86,6 +86,7 @@ export class SourceAudit {
     } finally {
       suspects?.[Symbol.dispose]();
     }
+    this.report.compared = true;
     this.#addNotes();
   }
 

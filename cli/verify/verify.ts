@@ -21,6 +21,7 @@ import { requireSameHistory } from "../../source-connector/setup/starting-point.
 import { DestinationAudit } from "./destination-audit.ts";
 import { newReport, type PairReport } from "./pair-report.ts";
 import { PostgresDestinationCheck } from "./postgres-destination-check.ts";
+import { SinkWatch } from "./sink-watch.ts";
 import { type AuditSettings, SourceAudit } from "./source-audit.ts";
 import { SourceRows } from "./source-rows.ts";
 
@@ -116,6 +117,7 @@ async function verifyDestination(
   const group = consumerGroup(eventStore.topicPrefix ?? "", manifestSlug, dataStoreSlug);
   const kafka = createKafka(eventStore, { clientId: "rejot-verify", logger: createLogger("verify") });
   const reader = createKafkaReader(kafka);
+  const watch = new SinkWatch();
   try {
     for (const consumer of consumers) {
       const check = { ...settings, workDir, destination, consumer, group, registry };
@@ -124,6 +126,7 @@ async function verifyDestination(
         registry,
         workDir,
         reader,
+        watch,
         about: aboutConsumer(destination, consumer),
         createCheck: () => new PostgresDestinationCheck(check),
       });

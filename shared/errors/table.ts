@@ -1264,6 +1264,13 @@ export const ERRORS = {
     retryable: true,
     exitCode: 3,
   },
+  VERIFY_SINK_BEHIND: {
+    title: "Events wait, and the sink does not apply them",
+    cause: "No sink runs for the destination, or it has stopped over an event that it cannot apply.",
+    hint: "Look whether a sink runs, at its status (/readyz: state, heldTopics) and at its log; `rejot-kafka dead-letters list` shows what it has set aside. What it has applied was compared all the same.",
+    retryable: true,
+    exitCode: 3,
+  },
   VERIFY_SNAPSHOT_LATE: {
     title: "The source database gave no consistent snapshot in time",
     cause:
