@@ -7,7 +7,7 @@ import { readSettings } from "../../shared/settings/settings.ts";
 import { type CliContext, Exit } from "../context.ts";
 import { withExamples } from "../help.ts";
 import { addJsonOption, type JsonFlag, printResult } from "../output.ts";
-import { differences } from "../verify/pair-report.ts";
+import { allEqual, differences } from "../verify/pair-report.ts";
 import { progressDisplay } from "../verify/progress-display.ts";
 import { pairText, verdictLine } from "../verify/report-text.ts";
 
@@ -88,7 +88,7 @@ async function run(paths: readonly string[], flags: VerifyFlags, context: CliCon
   });
   const different = reports.some((report) => differences(report) > 0);
   const exitCode = different ? 1 : failure;
-  printResult(context, flags, { equal: exitCode === 0, comparisons: reports }, verdictLine(reports));
+  printResult(context, flags, { equal: allEqual(reports), comparisons: reports }, verdictLine(reports));
   if (exitCode !== 0) throw new Exit(exitCode);
 }
 

@@ -85,3 +85,11 @@ export function differences({ missing, extra, extraAllowed, different, undecodab
   const extras = extra === null || extraAllowed ? 0 : extra.count;
   return missing.count + extras + different.count + undecodable.count;
 }
+
+/** Whether something was compared, and all of it is equal: nothing differs, is unsettled or failed. */
+export function allEqual(reports: readonly PairReport[]): boolean {
+  const settled = reports.every(
+    (report) => report.error === null && differences(report) === 0 && report.unsettled.count === 0,
+  );
+  return settled && reports.some(({ compared }) => compared);
+}

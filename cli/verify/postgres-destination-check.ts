@@ -78,9 +78,9 @@ export class PostgresDestinationCheck implements DestinationCheck {
         "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'",
       );
       const contract = await latestContract(registry, consumer.topic);
-      if (contract === undefined) return incomparable("its public schema was never published");
+      if (contract === undefined) throw new RejotError("VERIFY_NEVER_PUBLISHED", { detail: consumer.topic });
       const planned = await this.#prepare(client, contract);
-      if (planned.kind === "underivable") return incomparable(planned.reason);
+      if (planned.kind === "underivable") return { kind: "incomparable", reason: planned.reason };
       this.#plan = planned.plan;
       await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
       const progress = await sinkProgress(client, this.#options.group);
@@ -166,10 +166,11 @@ export class PostgresDestinationCheck implements DestinationCheck {
     const consumerName = `${destination.manifestSlug}/${name}`;
     const template = await parseTemplate(config.sql);
     const event = { fields: value.fields.map((f) => f.name), keyFields: key.fields.map((f) => f.name) };
+    // A statement that the server does not take, because its table is gone, is none whose rows cannot be told.
+    const [parameters] = await describeStatements(client, [{ consumerName, purpose: "sql", template }]);
     const facts = await loadStatementFacts(client, template, event);
     const rows = await deriveUpsert(template, facts);
     if (rows.kind === "underivable") return rows;
-    const [parameters] = await describeStatements(client, [{ consumerName, purpose: "sql", template }]);
     const types = await columnTypes(client, rows.table.oid);
     const statement = rowStatement(template, rows, parameters as StatementParameters, types, event.fields);
     const values = new EventValues(registry, parameters as StatementParameters, keyParameters(rows));
@@ -313,10 +314,6 @@ async function sinkProgress(client: PostgresClient, group: string): Promise<Sink
     progress.set(topic, applied.set(Number(partition), BigInt(next)));
   }
   return progress;
-}
-
-function incomparable(reason: string): Opened {
-  return { kind: "incomparable", reason };
 }
 
 /** What the server says of a value that a type or a function does not take (class 22), or that breaks a domain (23). */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { differences, newReport, type PairReport } from "./pair-report.ts";
+import { allEqual, differences, newReport, type PairReport } from "./pair-report.ts";
 import { pairText, verdictLine } from "./report-text.ts";
 
 const SOURCE = {
@@ -63,7 +63,8 @@ test("what is allowed, unsettled or cannot be told is no difference", () => {
   });
   expect(differences(allowed)).toBe(0);
   expect(pairText(allowed)).toContain("4 keys: 1 equal, 2 extra (allowed), 1 unsettled\n");
-  expect(verdictLine([allowed])).toBe("EQUAL: 1 comparison of 4 keys, all equal; 1 unsettled");
+  expect(verdictLine([allowed])).toBe("UNSETTLED: 1 comparison of 4 keys, none different; 1 unsettled");
+  expect([allEqual([allowed]), allEqual([EQUAL, allowed])]).toEqual([false, false]);
   expect(differences(report(COPY, { extra: null }))).toBe(0);
 });
 
@@ -76,6 +77,13 @@ test("what could not be compared is never called equal", () => {
   expect(verdictLine([incomparable])).toBe("NOTHING COMPARED: not compared: item.v1 → copy");
   expect(verdictLine([EQUAL, incomparable])).toMatch(/^EQUAL: .*; not compared: item\.v1 → copy$/);
   expect(verdictLine([EQUAL, failed])).toMatch(/^FAILED: .*; failed: item\.v1$/);
+  expect([[], [incomparable], [EQUAL, failed], [EQUAL, incomparable], [EQUAL]].map(allEqual)).toEqual([
+    false,
+    false,
+    false,
+    true,
+    true,
+  ]);
 });
 
 test("what a sink that stands still has applied is told beside the error", () => {
@@ -88,5 +96,5 @@ test("what a sink that stands still has applied is told beside the error", () =>
   3 keys: 2 equal, 1 missing
   missing: in the topic, not in the destination
     {"id":1}`);
-  expect(verdictLine([behind])).toContain("item.v1 → copy: 2 equal, 1 missing; failed: item.v1 → copy");
+  expect(verdictLine([behind])).toBe("DIFFERENT: item.v1 → copy: 2 equal, 1 missing; failed: item.v1 → copy");
 });

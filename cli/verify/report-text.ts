@@ -20,22 +20,23 @@ export function verdictLine(reports: readonly PairReport[]): string {
   const differing = compared.filter((report) => differences(report) > 0);
   const keys = compared.reduce((sum, report) => sum + report.keys, 0);
   const unsettled = compared.reduce((sum, report) => sum + report.unsettled.count, 0);
+  const outcome = unsettled > 0 ? "none different" : "all equal";
   const parts = [
     differing.length === 0
-      ? `${plural(compared.length, "comparison")} of ${count(keys)} keys, all equal`
+      ? `${plural(compared.length, "comparison")} of ${count(keys)} keys, ${outcome}`
       : differing.map((report) => `${shortName(report)}: ${countsOf(report)}`).join("; "),
   ];
   if (compared.length === 0) parts.shift();
   if (failed.length > 0) parts.push(`failed: ${failed.map(shortName).join(", ")}`);
   if (unsettled > 0) parts.push(`${count(unsettled)} unsettled`);
   if (incomparable.length > 0) parts.push(`not compared: ${incomparable.map(shortName).join(", ")}`);
-  return `${verdictOf(failed.length, differing.length, compared.length)}: ${parts.join("; ")}`;
-}
-
-function verdictOf(failed: number, differing: number, compared: number): string {
-  if (failed > 0) return "FAILED";
-  if (differing > 0) return "DIFFERENT";
-  return compared > 0 ? "EQUAL" : "NOTHING COMPARED";
+  const words: readonly [string, boolean][] = [
+    ["DIFFERENT", differing.length > 0],
+    ["FAILED", failed.length > 0],
+    ["UNSETTLED", unsettled > 0],
+    ["EQUAL", compared.length > 0],
+  ];
+  return `${words.find(([, applies]) => applies)?.[0] ?? "NOTHING COMPARED"}: ${parts.join("; ")}`;
 }
 
 function titleOf(report: PairReport): string {

@@ -1271,13 +1271,20 @@ export const ERRORS = {
     retryable: true,
     exitCode: 3,
   },
+  VERIFY_NEVER_PUBLISHED: {
+    title: "There is nothing to compare a destination with: its public schema was never published",
+    cause: "The registry has no schema of the topic. The source never ran, or it publishes under another name.",
+    hint: "Start the source, or correct the name and major version in the consumer schema's publicSchema and the manifest's topicPrefix.",
+    retryable: false,
+    exitCode: 1,
+  },
   VERIFY_SNAPSHOT_LATE: {
     title: "The source database gave no consistent snapshot in time",
     cause:
       "A snapshot with an exact position waits until the transactions are over that were writing when it was asked for.",
     hint: "Look for long transactions (SELECT * FROM pg_stat_activity ORDER BY xact_start) and prepared ones (pg_prepared_xacts), or allow more time with --timeout.",
     retryable: true,
-    exitCode: 1,
+    exitCode: 3,
   },
   VERIFY_WORK_DIR: {
     title: "Intermediate results could not be kept on disk",

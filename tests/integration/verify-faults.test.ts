@@ -1,5 +1,10 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
+import type { PairReport } from "../../cli/verify/pair-report.ts";
+import type { Manifest } from "../../shared/manifest/schema.ts";
 import { type Bridge, startBridge } from "../support/bridge.ts";
+import { randomName } from "../support/names.ts";
 import { faultsOf, runVerify, verifyJson } from "../support/verify.ts";
 
 const ITEM = "SELECT id, name FROM item WHERE id = :id";
@@ -22,6 +27,15 @@ async function bridge(more: { sql?: string; destinationSql?: string } = {}): Pro
   });
   await made.equal("SELECT count(*) AS n FROM item", "SELECT count(*) AS n FROM copy");
   return made;
+}
+
+/** The path of a changed copy of the manifest, beside it. */
+async function edited({ manifestPath }: Bridge, change: (manifest: Manifest) => void): Promise<string> {
+  const manifest = JSON.parse(await readFile(manifestPath, "utf8")) as Manifest;
+  change(manifest);
+  const path = join(dirname(manifestPath), `${randomName("edited")}.json`);
+  await writeFile(path, JSON.stringify(manifest));
+  return path;
 }
 
 const sinkOnly = ["--only", "sink", "--timeout", "2"];
@@ -51,4 +65,25 @@ test("a sink that has stopped: what it applied is compared all the same, and tha
   });
   const { stdout } = await runVerify(made.manifestPath, ...sinkOnly);
   expect(stdout).toMatch(/\n {2}note: the destination is 100 records behind the topic/);
+});
+
+test("where nothing can be compared, that is an error and not equal: no progress, no table, nothing published", async () => {
+  await using made = await bridge();
+  await made.sink.sink.stop();
+  const outcome = async (path = made.manifestPath) => {
+    const { exitCode, stdout } = await runVerify(path, "--json", ...sinkOnly);
+    const { equal, comparisons } = JSON.parse(stdout) as { equal: boolean; comparisons: PairReport[] };
+    return [exitCode, equal, comparisons.map(({ error }) => error?.code)];
+  };
+  await made.destination.query("TRUNCATE copy; DELETE FROM rejot.progress");
+  expect(await outcome()).toEqual([3, false, ["VERIFY_SINK_BEHIND"]]);
+  await made.destination.query("DROP TABLE copy");
+  expect(await outcome()).toEqual([1, false, ["SINK_SQL_REJECTED"]]);
+  const { stdout } = await runVerify(made.manifestPath, ...sinkOnly);
+  expect(stdout).toMatch(/\nFAILED: failed: object\.v1 → copy\n$/);
+  const unpublished = await edited(made, (manifest) => {
+    for (const connection of manifest.connections ?? [])
+      if (connection.config.connectionType === "kafka") connection.config.topicPrefix = "other.";
+  });
+  expect(await outcome(unpublished)).toEqual([1, false, ["VERIFY_NEVER_PUBLISHED"]]);
 });
