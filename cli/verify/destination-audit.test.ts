@@ -61,7 +61,7 @@ class Topic {
         return { equal: 0, missing: [], different: [], undecodable: [], ...found(events) };
       },
       skip: async () => {},
-      extras: async () => ({ kind: "counted", count: 0, first: [] }),
+      extras: async () => ({ kind: "found", keys: [] }),
       close: async () => {},
     };
   }

@@ -5,7 +5,15 @@ import { plural } from "../report.ts";
 import type { AppliedOffsets, BatchComparison, DestinationCheck, Opened, TopicEvent } from "./destination.ts";
 import { EventBatch } from "./event-batch.ts";
 import { Findings } from "./findings.ts";
-import { encodeKeyRecord, KIND, keyRecord, type Place, readKeyRecords } from "./key-records.ts";
+import {
+  encodeKeyRecord,
+  type KeyRecord,
+  KIND,
+  keyRecord,
+  NOWHERE,
+  type Place,
+  recordsOf,
+} from "./key-records.ts";
 import { keyStates, maybeOvertaken } from "./key-states.ts";
 import { LivePlaces } from "./live-places.ts";
 import { newReport, type PairReport } from "./pair-report.ts";
@@ -40,6 +48,8 @@ interface Begun {
 interface Round {
   readonly report: PairReport;
   readonly suspects: Suspects;
+  /** Rows that are too much, by their keys as JSON. */
+  readonly extras: Suspects;
 }
 
 /**
@@ -66,7 +76,7 @@ export class DestinationAudit {
     try {
       for (let round = 1; round <= this.#options.rounds; round++) {
         const next = await this.#round(before, startedMs);
-        before?.suspects[Symbol.dispose]();
+        if (before !== undefined) dispose(before);
         before = next;
         this.report = next.report;
         this.report.rounds = round;
@@ -78,26 +88,31 @@ export class DestinationAudit {
       for (const key of before?.suspects.openKeys() ?? []) await findings.unsettled(key);
       this.report.compared = true;
     } finally {
-      before?.suspects[Symbol.dispose]();
+      if (before !== undefined) dispose(before);
     }
     await this.#requireApplying(startedMs);
   }
 
   async #round(before: Round | undefined, startedMs: number): Promise<Round> {
     const { about, workDir } = this.#options;
-    const report = newReport(about);
     const { check, opened, bounds } = await this.#begin(startedMs);
-    const suspects = new Suspects(workDir, 0);
+    const report = newReport(about);
+    const records = countWithin(bounds);
+    const round = {
+      report,
+      suspects: new Suspects(workDir, records),
+      extras: new Suspects(workDir, records),
+    };
     try {
       if (opened.kind === "incomparable") report.incomparable = opened.reason;
       else {
         report.notes.push(...opened.notes);
         const applied = opened.progress.get(about.topic) ?? new Map<number, bigint>();
-        await this.#compare(check, applied, bounds, { report, suspects }, before);
+        await this.#compare(check, applied, bounds, round, before);
       }
-      return { report, suspects };
+      return round;
     } catch (error) {
-      suspects[Symbol.dispose]();
+      dispose(round);
       throw error;
     } finally {
       await check.close();
@@ -172,9 +187,9 @@ export class DestinationAudit {
       report.notes.push(
         `the destination is ${plural(report.behind, "record")} behind the topic, and compared where it is`,
       );
-    for (let bucket = 0; bucket < file.buckets; bucket++) choose(file.read(bucket), places);
+    for (let bucket = 0; bucket < file.buckets; bucket++) choose(recordsOf(file, bucket), places);
     await this.#handOver(check, bounds, places, round, before);
-    await this.#takeExtras(check, report, before);
+    await this.#takeExtras(check, round, before);
   }
 
   /** Gives the number of records that are not applied. */
@@ -255,18 +270,28 @@ export class DestinationAudit {
       if (stands(event)) await findings.undecodable(event.key, event, reason);
   }
 
-  async #takeExtras(check: DestinationCheck, report: PairReport, before: Round | undefined): Promise<void> {
-    const extras = await check.extras();
-    if (extras.kind === "unknown") {
+  /** A row counts as too much when it was so in the round before as well: compaction may take its event away meanwhile. */
+  async #takeExtras(
+    check: DestinationCheck,
+    { report, extras }: Round,
+    before: Round | undefined,
+  ): Promise<void> {
+    const found = await check.extras();
+    if (found.kind === "unknown") {
       report.extra = null;
-      report.notes.push(`extra rows are not looked for: ${extras.reason}`);
+      report.notes.push(`extra rows are not looked for: ${found.reason}`);
       return;
     }
-    // A row that stands for an event which compaction took away while the topic was read is not extra the next time.
-    const count =
-      before === undefined ? extras.count : Math.min(extras.count, before.report.extra?.count ?? 0);
-    report.extra = { count, first: count === 0 ? [] : [...extras.first] };
-    report.keys += count;
+    const counted = { count: 0, first: [] as string[] };
+    for (const key of found.keys) {
+      const name = Buffer.from(key);
+      extras.add(name, NOWHERE);
+      if (before?.extras.mayHave(name) === false) continue;
+      counted.count++;
+      if (counted.first.length < this.#options.show) counted.first.push(key);
+    }
+    report.extra = counted;
+    report.keys += counted.count;
   }
 
   #findings(report: PairReport): Findings {
@@ -279,12 +304,17 @@ export class DestinationAudit {
   }
 }
 
+function dispose({ suspects, extras }: Round): void {
+  suspects[Symbol.dispose]();
+  extras[Symbol.dispose]();
+}
+
 /**
  * Chooses the events that stand for the keys of a bucket. One that a later event may have overtaken is marked: its row
  * is only ever equal, or not to be judged. Where nothing but a later event is left, its row is accounted for.
  */
-function choose(records: Buffer, places: LivePlaces): void {
-  for (const state of keyStates(readKeyRecords(records)).values()) {
+function choose(records: Iterable<KeyRecord>, places: LivePlaces): void {
+  for (const state of keyStates(records).values()) {
     const { event, later } = state;
     const isOvertaken = maybeOvertaken(state);
     if (event?.kind === KIND.live) places.add(event.place, isOvertaken ? KIND.suspect : KIND.live);

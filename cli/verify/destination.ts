@@ -43,18 +43,16 @@ export interface BatchComparison {
 
 /** Rows of a destination that no live event stands for. */
 export type Extras =
-  | {
-      readonly kind: "counted";
-      readonly count: number /** JSON of what tells them apart. */;
-      readonly first: readonly string[];
-    }
+  /** JSON of what tells each apart; to be read before the check is closed. */
+  | { readonly kind: "found"; readonly keys: Iterable<string> }
   /** Not to be told, with the reason: deletes are ignored, the table holds other rows too. */
   | { readonly kind: "unknown"; readonly reason: string };
 
 /**
  * Compares what one consumer schema has stored with the events of its topic, in one snapshot of the destination.
  * Call `open` first; then `skip` and `compare`, each event once, in any order; then `extras`; `close` at last, whatever
- * happened before. Memory is bounded by a batch. All throw POSTGRES_* when the destination is lost or refuses.
+ * happened before. Memory is bounded by a batch. All throw POSTGRES_* and
+ * VERIFY_* when the destination is lost, refuses or keeps silent.
  */
 export interface DestinationCheck {
   /** Opens the snapshot, and reads the sink's progress in it. */
@@ -81,12 +79,14 @@ export interface DestinationCheck {
 export interface DestinationCheckOptions {
   readonly destination: ResolvedDestination;
   readonly consumer: ResolvedConsumer;
+  /** All other consumer schemas of the same database, whoever's they are. */
+  readonly others: readonly ResolvedConsumer[];
   /** The consumer group by which `rejot.progress` names the sink. */
   readonly group: string;
   readonly registry: SchemaRegistry;
   /** A directory of the check's own for what does not fit into memory; whoever gives it removes it. */
   readonly workDir: string;
-  /** How many of the extra rows are named. */
-  readonly show: number;
+  /** What a lock or an answer may take. */
+  readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }

@@ -26,7 +26,13 @@ export function keyStates(records: Iterable<KeyRecord>): Map<string, KeyState> {
     const name = record.key.toString("latin1");
     let state = states.get(name);
     if (state === undefined) {
-      state = { key: record.key, event: undefined, later: undefined, laterInSeveral: false, rows: [] };
+      state = {
+        key: Buffer.from(record.key),
+        event: undefined,
+        later: undefined,
+        laterInSeveral: false,
+        rows: [],
+      };
       states.set(name, state);
     }
     add(state, record);
@@ -40,9 +46,16 @@ function add(state: KeyState, record: KeyRecord): void {
     state.laterInSeveral ||= state.later !== undefined && state.later.partition !== place.partition;
     state.later = place;
   } else if (kind === KIND.row) {
-    if (!state.rows.some((row) => row.equals(print))) state.rows.push(print);
+    if (!state.rows.some((row) => row.equals(print))) state.rows.push(kept(print, undefined));
   } else if (kind !== KIND.suspect && (state.event === undefined || isBehind(record, state.event)))
-    state.event = record;
+    state.event = { ...record, key: state.key, print: kept(print, state.event?.print) };
+}
+
+/** A copy: the record's own memory is the part of a bucket that it was read with, and is to be let go. */
+function kept(print: Buffer, before: Buffer | undefined): Buffer {
+  const copy = before?.length === print.length ? before : Buffer.allocUnsafeSlow(print.length);
+  print.copy(copy);
+  return copy;
 }
 
 function isBehind(a: KeyRecord, b: KeyRecord): boolean {

@@ -8,9 +8,12 @@ import { type ParameterUse, renderExpression } from "./derive/inserted-expressio
 export interface RowStatement {
   /**
    * Takes one text[] for each parameter of the consumer schema's statement, and one of any texts, as long, before them.
-   * Gives, for each event in order, its row's identity (null when there is none), then t or f for each compared column.
+   * Gives, for each event in order, its number from 1, its row's identity (null when there is none), then t or f for
+   * each compared column. An event has several rows where its key is null and nulls are distinct.
    */
   readonly text: string;
+  /** The same without the compared columns: reads nothing of an event but what finds its row. */
+  readonly identityText: string;
   /** The compared columns, with the fields that each shows. */
   readonly columns: readonly { readonly column: string; readonly fields: readonly string[] }[];
 }
@@ -18,15 +21,22 @@ export interface RowStatement {
 /** What tells a row of a table, partitions included, from all others of a snapshot. */
 export const IDENTITY = "_rejot_t.tableoid::text || _rejot_t.ctid::text";
 
+/** A column of the table. */
+export interface TableColumn {
+  /** With its modifier: what an INSERT casts to. */
+  readonly type: string;
+  readonly notNull: boolean;
+}
+
 /**
  * Writes the SELECT. Values are compared as text, after the cast that an INSERT does: every type has one, and values
- * that are equal and not the same (1.0 and 1.00) are told apart. `types` are those of the table's columns.
+ * that are equal and not the same (1.0 and 1.00) are told apart. `columns` are the table's.
  */
 export function rowStatement(
   template: SqlTemplate,
   { table, key, compared }: DerivedRows,
   { shape, castTypes }: StatementParameters,
-  types: ReadonlyMap<string, string>,
+  columns: ReadonlyMap<string, TableColumn>,
   fields: readonly string[],
 ): RowStatement {
   const byUse = shape.names.length !== template.names.length;
@@ -36,7 +46,7 @@ export function rowStatement(
       const index = indexOf(use);
       return `(_rejot_p._rejot_c${index}::${castTypes[index]})`;
     });
-    return `(${text})::${types.get(column)}`;
+    return `(${text})::${columns.get(column)?.type}`;
   };
   const own = (column: string): string => `_rejot_t.${quoteIdentifier(column)}`;
   const arrays = ["$1::text[]", ...castTypes.map((_, i) => `$${i + 2}::text[]`)].join(", ");
@@ -44,12 +54,20 @@ export function rowStatement(
   const same = compared.map(
     (column) => `${own(column.column)}::text IS NOT DISTINCT FROM (${value(column)})::text`,
   );
-  const found = key.map((column) => `${own(column.column)} = ${value(column)}`);
+  // IS NOT DISTINCT FROM would not use the key's index.
+  const found = key.map((column) => {
+    const [stored, wanted] = [own(column.column), value(column)];
+    const equal = `${stored} = ${wanted}`;
+    if (columns.get(column.column)?.notNull === true) return equal;
+    return `(${equal} OR (${stored} IS NULL AND ${wanted} IS NULL))`;
+  });
+  const select = (outputs: readonly string[]): string =>
+    `SELECT ${["_rejot_p._rejot_ord", IDENTITY, ...outputs].join(",\n")}\nFROM unnest(${arrays}) WITH ORDINALITY AS _rejot_p(${names})\n` +
+    `LEFT JOIN ${quoteIdentifier(table.schema)}.${quoteIdentifier(table.name)} AS _rejot_t ON ${found.join(" AND ")}\n` +
+    "ORDER BY _rejot_p._rejot_ord";
   return {
-    text:
-      `SELECT ${[IDENTITY, ...same].join(",\n")}\nFROM unnest(${arrays}) WITH ORDINALITY AS _rejot_p(${names})\n` +
-      `LEFT JOIN ${quoteIdentifier(table.schema)}.${quoteIdentifier(table.name)} AS _rejot_t ON ${found.join(" AND ")}\n` +
-      "ORDER BY _rejot_p._rejot_ord",
+    text: select(same),
+    identityText: select([]),
     columns: compared.map(({ column, expression }) => ({
       column,
       fields: fieldsOf(expression.parts, template, fields),

@@ -7,7 +7,7 @@ import type { SchemaRegistry } from "../../shared/registry/schema-registry.ts";
 import type { ChunkSchema } from "../../source-connector/transformer/chunk-tables.ts";
 import { FieldPrints, wholePrint } from "./field-prints.ts";
 import { Findings } from "./findings.ts";
-import { encodeKeyRecord, KIND, type Kind, keyRecord, type Place, readKeyRecords } from "./key-records.ts";
+import { encodeKeyRecord, KIND, type Kind, keyRecord, type Place, recordsOf } from "./key-records.ts";
 import { type KeyState, keyStates, placeOf, verdictOf } from "./key-states.ts";
 import { newReport, type PairReport } from "./pair-report.ts";
 import { awaitPublished, type ProgressView } from "./published.ts";
@@ -168,7 +168,7 @@ export class SourceAudit {
     try {
       for (let bucket = 0; bucket < file.buckets; bucket++) {
         const earlier = before?.inBucket(bucket);
-        for (const [name, state] of keyStates(readKeyRecords(file.read(bucket)))) {
+        for (const [name, state] of keyStates(recordsOf(file, bucket))) {
           const judged = earlier?.get(name);
           if (before === undefined || judged !== undefined) await this.#judgeKey(state, judged, next);
         }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { RejotError } from "../../shared/errors/error.ts";
-import { encodeKeyRecord, KIND, keyRecord, readKeyRecords } from "./key-records.ts";
+import { encodeKeyRecord, KIND, keyRecord, recordsOf } from "./key-records.ts";
 import { SpillFile } from "./spill-file.ts";
 
 async function folder() {
@@ -36,7 +36,7 @@ test("gives back every record of a bucket in order, whatever was written to disk
   file.append(3, encodeKeyRecord(keyRecord(KIND.row, huge)));
   expect(file.bytes).toBeGreaterThan(1_000_000);
   for (let bucket = 0; bucket < file.buckets; bucket++) {
-    const records = [...readKeyRecords(file.read(bucket))].filter(({ kind }) => kind === KIND.live);
+    const records = [...recordsOf(file, bucket)].filter(({ kind }) => kind === KIND.live);
     const found = records.map(
       ({ key, sequence, place, print }) =>
         `${key} ${sequence} ${place.partition} ${place.offset} ${print.toString("hex")}`,
@@ -46,7 +46,7 @@ test("gives back every record of a bucket in order, whatever was written to disk
     expect(found.length).toBeGreaterThan(1_000);
     expect(found.length).toBeLessThan(1_400);
   }
-  expect([...readKeyRecords(file.read(3))].filter(({ key }) => key.equals(huge))).toHaveLength(1);
+  expect([...recordsOf(file, 3)].filter(({ key }) => key.equals(huge))).toHaveLength(1);
 });
 
 test("leaves no name in the folder, and says what is wrong with a folder", async () => {

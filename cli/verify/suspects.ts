@@ -1,4 +1,4 @@
-import { encodeKeyRecord, KIND, type Kind, keyRecord, type Place, readKeyRecords } from "./key-records.ts";
+import { encodeKeyRecord, KIND, type Kind, keyRecord, type Place, recordsOf } from "./key-records.ts";
 import { SpillFile } from "./spill-file.ts";
 
 /** More of them, and the next round looks at all keys instead of at them alone. */
@@ -49,16 +49,14 @@ export class Suspects implements Disposable {
   /** The events that were judged, by the key's bytes as latin1. */
   inBucket(bucket: number): ReadonlyMap<string, Place> {
     const found = new Map<string, Place>();
-    for (const { key, place } of readKeyRecords(this.#file.read(bucket)))
-      found.set(key.toString("latin1"), place);
+    for (const { key, place } of recordsOf(this.#file, bucket)) found.set(key.toString("latin1"), place);
     return found;
   }
 
   /** The keys that are still to be settled. */
   *openKeys(): Generator<Buffer> {
     for (let bucket = 0; bucket < this.#file.buckets; bucket++)
-      for (const { kind, key } of readKeyRecords(this.#file.read(bucket)))
-        if (kind === KIND.suspect) yield key;
+      for (const { kind, key } of recordsOf(this.#file, bucket)) if (kind === KIND.suspect) yield key;
   }
 
   [Symbol.dispose](): void {

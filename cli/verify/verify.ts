@@ -13,8 +13,8 @@ import type {
   Workspace,
 } from "../../shared/manifest/workspace.ts";
 import { createLogger } from "../../shared/observability/logger.ts";
+import { isSameDatabase } from "../../shared/postgres/servers.ts";
 import { createSchemaRegistry, type SchemaRegistry } from "../../shared/registry/schema-registry.ts";
-import { DestinationLetters } from "../../sink-connector/postgres-destination-letters.ts";
 import type { SourceConfig } from "../../source-connector/config.ts";
 import { ProgressWatcher } from "../../source-connector/progress/kafka-progress.ts";
 import { requireSameHistory } from "../../source-connector/setup/starting-point.ts";
@@ -120,7 +120,8 @@ async function verifyDestination(
   const watch = new SinkWatch();
   try {
     for (const consumer of consumers) {
-      const check = { ...settings, workDir, destination, consumer, group, registry };
+      const others = consumersOf(destination, options.workspace).filter((each) => each !== consumer);
+      const check = { ...settings, workDir, destination, consumer, others, group, registry };
       const audit = new DestinationAudit({
         ...settings,
         registry,
@@ -130,40 +131,26 @@ async function verifyDestination(
         about: aboutConsumer(destination, consumer),
         createCheck: () => new PostgresDestinationCheck(check),
       });
-      await audit.run().then(
-        async () => {
-          await addNotes(audit.report, destination, consumer);
-          done(audit.report);
-        },
-        (error: unknown) => done(audit.report, error),
+      const error = await audit.run().then(
+        () => undefined,
+        (reason: unknown) => reason,
       );
+      if (consumer.publicSchema === undefined)
+        audit.report.notes.push(
+          "its publisher's manifest is not in the workspace: source and topic are not compared",
+        );
+      done(audit.report, error);
     }
   } finally {
     await reader.close();
   }
 }
 
-/** What explains differences. */
-async function addNotes(
-  { notes }: PairReport,
-  destination: ResolvedDestination,
-  { consumerSchema, publicSchema, topic }: ResolvedConsumer,
-): Promise<void> {
-  if (publicSchema === undefined)
-    notes.push("its publisher's manifest is not in the workspace: source and topic are not compared");
-  const letters = await DestinationLetters.open(destination);
-  try {
-    const name = `${destination.manifestSlug}/${consumerSchema.name}`;
-    const waiting = (await letters.counts())
-      .filter((each) => each.consumerName === name && each.topic === topic)
-      .reduce((sum, each) => sum + each.waiting, 0);
-    if (waiting > 0)
-      notes.push(
-        `${waiting} of its events were set aside (rejot-kafka dead-letters list): their rows are older`,
-      );
-  } finally {
-    await letters.close();
-  }
+/** The consumer schemas of all destinations that are the same database. */
+function consumersOf(database: ResolvedDestination, { destinations }: Workspace): ResolvedConsumer[] {
+  return destinations
+    .filter(({ connection }) => isSameDatabase(connection, database.connection))
+    .flatMap(({ consumers }) => consumers);
 }
 
 function registryOf({ schemaRegistry: { url, auth } }: ResolvedDestination["eventStore"]): SchemaRegistry {
