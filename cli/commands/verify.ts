@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { RejotError } from "../../shared/errors/error.ts";
 import { backfillName } from "../../shared/kafka/backfill-record.ts";
+import { abortOnInterrupt } from "../../shared/lifecycle/interrupt.ts";
 import { loadManifests } from "../../shared/manifest/load.ts";
 import { type Role, resolveWorkspace, type Workspace } from "../../shared/manifest/workspace.ts";
 import { readSettings } from "../../shared/settings/settings.ts";
@@ -71,6 +72,7 @@ async function run(paths: readonly string[], flags: VerifyFlags, context: CliCon
   const { SOURCE_PREFIX: prefix, sourceSettings } = await import("../../source-connector/config.ts");
   setLogLevel("silent");
   const display = progressDisplay();
+  using interrupt = abortOnInterrupt((exitCode) => new Exit(exitCode));
   const { reports, failure } = await verify({
     workspace,
     config: readSettings(sourceSettings, { prefix, env: context.env, args: [] }).values,
@@ -79,7 +81,7 @@ async function run(paths: readonly string[], flags: VerifyFlags, context: CliCon
     rounds: flags.rounds,
     timeoutMs: flags.timeout * 1_000,
     workDir: flags.workDir,
-    signal: new AbortController().signal,
+    signal: interrupt.signal,
     onProgress: display.show,
     onReport: (report) => {
       display.clear();

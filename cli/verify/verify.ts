@@ -47,6 +47,7 @@ export async function verify(
   const reports: PairReport[] = [];
   let failure = 0;
   const done = (report: PairReport, error?: unknown): void => {
+    options.signal.throwIfAborted();
     if (error !== undefined) {
       report.error = errorOf(error);
       if (failure === 0) failure = ERRORS[report.error.code].exitCode;
@@ -91,10 +92,11 @@ async function verifySource(source: ResolvedSource, options: VerifyOptions, done
     cleanup.defer(() => progress.stop());
     // LSNs of another cluster, or of another line of its history, mean nothing.
     requireSameHistory({ progress: progress.progress, ...(await rows.identity()) });
-    for (const [schema, publicSchema] of source.publicSchemas.entries()) {
+    const patience = {};
+    for (const publicSchema of source.publicSchemas) {
       left.shift();
-      const more = { registry, workDir, timeoutMs, signal };
-      const audit = new SourceAudit({ ...settings, ...more, schema, publicSchema, rows, progress, reader });
+      const more = { registry, workDir, timeoutMs, signal, patience };
+      const audit = new SourceAudit({ ...settings, ...more, publicSchema, rows, progress, reader });
       await audit.run().then(
         () => done(audit.report),
         (error: unknown) => done(audit.report, error),

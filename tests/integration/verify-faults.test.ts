@@ -1,13 +1,19 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import type { PairReport } from "../../cli/verify/pair-report.ts";
 import type { Manifest } from "../../shared/manifest/schema.ts";
 import { type Bridge, type BridgeOptions, startBridge } from "../support/bridge.ts";
 import { randomName } from "../support/names.ts";
+import { startProxy } from "../support/proxy.ts";
 import { transformationsOf } from "../support/source.ts";
 import { faultsOf, runVerify, verifyJson } from "../support/verify.ts";
+import { waitFor } from "../support/wait-for.ts";
 
+const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 const ITEM = "SELECT id, name FROM item WHERE id = :id";
 const UPSERT =
   "INSERT INTO copy (id, name) VALUES (:id, :name) ON CONFLICT (id) DO UPDATE SET name = excluded.name";
@@ -168,3 +174,135 @@ test("keys with nulls, which are the same or not, as their index says", async ()
     });
   }
 });
+
+const THING = {
+  properties: { id: { type: "integer" }, name: { type: ["string", "null"] } },
+  transformations: transformationsOf("thing", ITEM.replace("item", "thing"), "SELECT :id AS id"),
+};
+const TWO_TABLES = `CREATE TABLE item (id bigint PRIMARY KEY, name text NOT NULL); INSERT INTO item SELECT i, 'n' || i FROM generate_series(1, 20) i;
+  CREATE TABLE thing (id bigint PRIMARY KEY, name text NOT NULL); INSERT INTO thing SELECT i, 't' || i FROM generate_series(101, 110) i`;
+
+test("rows that another consumer schema may have written are not too much: by a function, from another manifest", async () => {
+  await using made = await bridge({
+    sourceSql: TWO_TABLES,
+    destinationSql: `CREATE TABLE copy (id bigint PRIMARY KEY, name text NOT NULL);
+      CREATE FUNCTION put_thing(a bigint, b text) RETURNS void LANGUAGE sql AS $$ INSERT INTO copy VALUES (a, b) ON CONFLICT (id) DO UPDATE SET name = b $$`,
+    more: {
+      thing: { ...THING, sql: "SELECT put_thing(:id, :name)", deleteSql: "DELETE FROM copy WHERE id = :id" },
+    },
+  });
+  const { exitCode, comparisons } = await verifyJson(made.manifestPath, ...sinkOnly);
+  expect([exitCode, comparisons[0]?.extra, comparisons[0]?.equal]).toEqual([0, null, 20]);
+  expect(comparisons[0]?.notes).toEqual([
+    "extra rows are not looked for: copy-thing calls put_thing, which may write anywhere",
+  ]);
+
+  // The same database under another data store's name, and a plain statement.
+  const apart = await edited(made, (manifest) => {
+    const sink = manifest.connections?.find(({ slug }) => slug === "sink");
+    manifest.connections?.push({ slug: "again", config: structuredClone(sink?.config as never) });
+    manifest.dataStores?.push({ connectionSlug: "again" });
+    const [, thing] = manifest.consumerSchemas ?? [];
+    Object.assign(thing?.config ?? {}, { destinationDataStoreSlug: "again", sql: UPSERT });
+  });
+  const other = await verifyJson(apart, ...sinkOnly, "--schema", "object");
+  expect(other.comparisons[0]?.notes).toEqual([
+    "extra rows are not looked for: copy-thing writes to copy too",
+  ]);
+});
+
+test("constants in the key tell the rows of two consumer schemas apart: what is too much is found in both", async () => {
+  const sql = (kind: string) =>
+    `INSERT INTO copy (kind, id, name) VALUES ('${kind}', :id, :name) ON CONFLICT (kind, id) DO UPDATE SET name = excluded.name`;
+  const deleteSql = (kind: string) => `DELETE FROM copy WHERE kind = '${kind}' AND id = :id`;
+  await using made = await bridge({
+    sourceSql: TWO_TABLES,
+    destinationSql: "CREATE TABLE copy (kind text, id bigint, name text NOT NULL, PRIMARY KEY (kind, id))",
+    sql: sql("item"),
+    deleteSql: deleteSql("item"),
+    more: { thing: { ...THING, sql: sql("thing"), deleteSql: deleteSql("thing") } },
+  });
+  await made.destination.query("INSERT INTO copy VALUES ('item', 5000, 'x')");
+  const { comparisons } = await verifyJson(made.manifestPath, ...sinkOnly);
+  expect(comparisons.map(({ equal, extra }) => [equal, extra?.first])).toEqual([
+    [20, ['{"kind":"item","id":5000}']],
+    [10, []],
+  ]);
+});
+
+test("a table that is locked, and a server that falls silent, end with a code and are not waited for without end", async () => {
+  await using made = await bridge();
+  const client = await made.destination.connect();
+  await client.query("BEGIN; LOCK TABLE copy IN ACCESS EXCLUSIVE MODE");
+  const locked = await verifyJson(made.manifestPath, ...sinkOnly);
+  expect([locked.exitCode, locked.comparisons.map(faultsOf)]).toEqual([3, [{ error: "VERIFY_TIMEOUT" }]]);
+  await client.query("ROLLBACK");
+
+  const source = await made.source.connect();
+  await source.query("BEGIN; LOCK TABLE item IN ACCESS EXCLUSIVE MODE");
+  const lockedSource = await verifyJson(made.manifestPath, "--only", "source", "--timeout", "2");
+  expect([lockedSource.exitCode, lockedSource.comparisons.map(faultsOf)]).toEqual([
+    3,
+    [{ error: "VERIFY_TIMEOUT" }],
+  ]);
+  await source.query("ROLLBACK");
+
+  await using proxied = await throughProxy(made, "sink");
+  await client.query("BEGIN; LOCK TABLE copy IN ACCESS EXCLUSIVE MODE");
+  const running = verifyJson(proxied.path, ...sinkOnly);
+  await waitFor(async () => (await sessionsOf(made, "wait_event_type = 'Lock'")).length > 0, {
+    describe: "verify to ask for the rows",
+  });
+  proxied.proxy.stall();
+  const silent = await running;
+  expect([silent.exitCode, silent.comparisons.map(faultsOf)]).toEqual([3, [{ error: "VERIFY_TIMEOUT" }]]);
+});
+
+test("a server that is away does not lose what was found of the others", async () => {
+  await using made = await bridge();
+  await using proxied = await throughProxy(made, "sink");
+  proxied.proxy.cut();
+  const { exitCode, comparisons } = await verifyJson(proxied.path);
+  expect([exitCode, comparisons.map(({ equal }) => equal)]).toEqual([3, [20, 0]]);
+  expect(comparisons.map(faultsOf)).toEqual([{}, { error: "POSTGRES_UNREACHABLE" }]);
+});
+
+/** A copy of the manifest in which one connection leads through a proxy. */
+async function throughProxy(made: Bridge, slug: string) {
+  const manifest = JSON.parse(await readFile(made.manifestPath, "utf8")) as Manifest;
+  const connection = manifest.connections?.find((each) => each.slug === slug)?.config;
+  if (connection?.connectionType !== "postgres") throw new Error(`no connection ${slug}`);
+  const proxy = await startProxy({ host: connection.host ?? "", port: Number(connection.port) });
+  const path = await edited(made, ({ connections = [] }) => {
+    for (const { slug: name, config } of connections)
+      if (name === slug) Object.assign(config, { host: proxy.host, port: proxy.port });
+  });
+  return { proxy, path, [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose]() };
+}
+
+test("SIGTERM ends it at once, while it waits for a lock, and its sessions with it", async () => {
+  await using made = await bridge();
+  const client = await made.destination.connect();
+  await client.query("BEGIN; LOCK TABLE copy IN ACCESS EXCLUSIVE MODE");
+  const child = spawn(process.execPath, [MAIN, "verify", made.manifestPath, "--only", "sink"]);
+  const ended = once(child, "close");
+  await waitFor(async () => (await sessionsOf(made, "wait_event_type = 'Lock'")).length > 0, {
+    describe: "verify to wait for the lock",
+  });
+  const began = Date.now();
+  child.kill("SIGTERM");
+  expect((await ended)[0]).toBe(143);
+  expect(Date.now() - began).toBeLessThan(10_000);
+  await client.query("ROLLBACK");
+  await waitFor(async () => (await sessionsOf(made, "true")).length === 0, {
+    describe: "its sessions to be over",
+  });
+});
+
+/** The sessions of verify at the destination. */
+function sessionsOf({ destination }: Bridge, condition: string) {
+  return destination.query(
+    `SELECT pid FROM pg_stat_activity
+      WHERE datname = current_database() AND application_name LIKE 'rejot-verify%' AND ${condition}`,
+  );
+}
