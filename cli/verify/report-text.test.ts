@@ -44,7 +44,7 @@ test("what differs is named: how many, the first keys, the fields, and how many 
   different: name (3), price (1)
     {"id":3}: name
     and 2 more
-  undecodable: not written by a source, or with a schema that the registry does not have
+  undecodable: cannot be decoded, or has values that the statement does not take
     shop.item.v1[0]@7 key {"id":4}: no schema
   note: its backfill is running`);
   expect(differences(different)).toBe(7);

@@ -67,7 +67,11 @@ function foundLines(report: PairReport): string[] {
     lines.push(...more(different));
   }
   if (undecodable.count > 0) {
-    lines.push("undecodable: not written by a source, or with a schema that the registry does not have");
+    lines.push(
+      kind === "source"
+        ? "undecodable: not written by a source, or with a schema that the registry does not have"
+        : "undecodable: cannot be decoded, or has values that the statement does not take",
+    );
     lines.push(...undecodable.first.map(({ at, key, reason }) => `  ${at} key ${key}: ${reason}`));
     lines.push(...more(undecodable));
   }

@@ -115,13 +115,17 @@ async function verifyDestination(
 ): Promise<void> {
   const { workDir = tmpdir(), config: _config, ...settings } = options;
   const { eventStore, manifestSlug, dataStoreSlug } = destination;
-  const registry = registryOf(eventStore);
-  const group = consumerGroup(eventStore.topicPrefix ?? "", manifestSlug, dataStoreSlug);
-  const kafka = createKafka(eventStore, { clientId: "rejot-verify", logger: createLogger("verify") });
-  const reader = createKafkaReader(kafka);
-  const watch = new SinkWatch();
+  await using cleanup = new AsyncDisposableStack();
+  const left = [...consumers];
   try {
+    const registry = registryOf(eventStore);
+    const group = consumerGroup(eventStore.topicPrefix ?? "", manifestSlug, dataStoreSlug);
+    const kafka = createKafka(eventStore, { clientId: "rejot-verify", logger: createLogger("verify") });
+    const reader = createKafkaReader(kafka);
+    cleanup.defer(() => reader.close());
+    const watch = new SinkWatch();
     for (const consumer of consumers) {
+      left.shift();
       const others = consumersOf(destination, options.workspace).filter((each) => each !== consumer);
       const check = { ...settings, workDir, destination, consumer, others, group, registry };
       const audit = new DestinationAudit({
@@ -137,16 +141,16 @@ async function verifyDestination(
         () => undefined,
         (reason: unknown) => reason,
       );
-      if (consumer.publicSchema === undefined)
-        audit.report.notes.push(
-          "its publisher's manifest is not in the workspace: source and topic are not compared",
-        );
+      if (consumer.publicSchema === undefined) audit.report.notes.push(UNKNOWN_PUBLISHER);
       done(audit.report, error);
     }
-  } finally {
-    await reader.close();
+  } catch (error) {
+    for (const consumer of left) done(newReport(aboutConsumer(destination, consumer)), error);
   }
 }
+
+const UNKNOWN_PUBLISHER =
+  "its publisher's manifest is not in the workspace: source and topic are not compared";
 
 /** The consumer schemas of all destinations that are the same database. */
 function consumersOf(database: ResolvedDestination, { destinations }: Workspace): ResolvedConsumer[] {

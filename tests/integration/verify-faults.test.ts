@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import type { PairReport } from "../../cli/verify/pair-report.ts";
+import { expectedRows } from "../../cli/verify/postgres-destination-rows.ts";
 import type { Manifest } from "../../shared/manifest/schema.ts";
 import { type Bridge, type BridgeOptions, startBridge } from "../support/bridge.ts";
 import { randomName } from "../support/names.ts";
@@ -265,6 +266,28 @@ test("a server that is away does not lose what was found of the others", async (
   const { exitCode, comparisons } = await verifyJson(proxied.path);
   expect([exitCode, comparisons.map(({ equal }) => equal)]).toEqual([3, [20, 0]]);
   expect(comparisons.map(faultsOf)).toEqual([{}, { error: "POSTGRES_UNREACHABLE" }]);
+});
+
+test("one connection to a destination is enough: what was found is not lost with a second", async () => {
+  await using made = await bridge();
+  await using proxied = await throughProxy(made, "sink");
+  const running = verifyJson(proxied.path, ...sinkOnly);
+  await waitFor(() => proxied.proxy.connections > 0, { describe: "a connection", intervalMs: 1 });
+  proxied.proxy.refuse();
+  const { exitCode, comparisons } = await running;
+  expect([exitCode, comparisons.map(faultsOf), comparisons[0]?.equal]).toEqual([0, [{}], 20]);
+});
+
+test("a table that was never analyzed is as large as its pages say", async () => {
+  await using made = await bridge();
+  const client = await made.destination.connect();
+  await client.query(`CREATE TABLE parted (id int) PARTITION BY HASH (id);
+    CREATE TABLE part PARTITION OF parted FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+    ALTER TABLE part SET (autovacuum_enabled = off); INSERT INTO parted SELECT generate_series(1, 50000)`);
+  const [row] = await made.destination.query("SELECT 'parted'::regclass::oid AS oid");
+  const rows = await expectedRows(client, Number(row?.oid));
+  expect(rows).toBeGreaterThan(10_000);
+  expect(rows).toBeLessThan(200_000);
 });
 
 /** A copy of the manifest in which one connection leads through a proxy. */
