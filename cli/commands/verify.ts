@@ -40,7 +40,12 @@ export function addVerify(parent: Command, context: CliContext): void {
     )
     .option("--show <count>", "keys that are named of each kind of difference", whole(0), 10)
     .option("--rounds <count>", "how often keys that keep changing are looked at", whole(2), 3)
-    .option("--timeout <seconds>", "how long the source may take to publish up to the position", whole(1), 60)
+    .option(
+      "--timeout <seconds>",
+      "how long a source may take to publish up to the position, a sink to go on, a database to answer",
+      whole(1),
+      60,
+    )
     .option(
       "--work-dir <folder>",
       "where keys and hashes are kept meanwhile (default: the system's temporary folder)",

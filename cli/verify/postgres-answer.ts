@@ -7,6 +7,8 @@ import {
   sqlState,
 } from "../../shared/postgres/client.ts";
 
+/** A query may take this long however short the time is that locks are waited for. */
+const LEAST_QUERY_MS = 10_000;
 /** How much later than the server's own limit an answer may come. */
 const ANSWER_MARGIN_MS = 5_000;
 
@@ -16,9 +18,10 @@ const OUT_OF_TIME = new Set(["55P03", "57014"]);
 export function answerLimits(
   timeoutMs: number,
 ): Required<Pick<ConnectOptions, "settings" | "queryTimeoutMs">> {
+  const queryMs = Math.max(timeoutMs, LEAST_QUERY_MS);
   return {
-    settings: { lock_timeout: String(timeoutMs), statement_timeout: String(timeoutMs) },
-    queryTimeoutMs: timeoutMs + ANSWER_MARGIN_MS,
+    settings: { lock_timeout: String(timeoutMs), statement_timeout: String(queryMs) },
+    queryTimeoutMs: queryMs + ANSWER_MARGIN_MS,
   };
 }
 

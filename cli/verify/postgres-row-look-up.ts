@@ -24,7 +24,7 @@ export interface LookedUp<T> {
 /** Looks the rows of events up in the transaction that the client is in. Throws what the server does. */
 export async function lookRowsUp<T extends Bound>(
   client: PostgresClient,
-  statement: Pick<RowStatement, "text" | "identityText">,
+  statement: Pick<RowStatement, "text" | "mayBeNull">,
   items: readonly T[],
   what: "columns" | "identity",
 ): Promise<LookedUp<T>> {
@@ -32,11 +32,14 @@ export async function lookRowsUp<T extends Bound>(
     found: [] as { item: T; rows: FoundRow[] }[],
     unfit: [] as { item: T; reason: string }[],
   };
-  const text = what === "columns" ? statement.text : statement.identityText;
-  await halving(items, (some) => select(client, text, some), unfitReason, {
-    done: (some, rows) => outcome.found.push(...some.map((item, i) => ({ item, rows: rows[i] ?? [] }))),
-    unfit: (item, reason) => outcome.unfit.push({ item, reason }),
-  });
+  for (const mayBeNull of [false, true]) {
+    const text = statement.text(what, mayBeNull);
+    const some = items.filter(({ values }) => statement.mayBeNull(values) === mayBeNull);
+    await halving(some, (part) => select(client, text, part), unfitReason, {
+      done: (part, rows) => outcome.found.push(...part.map((item, i) => ({ item, rows: rows[i] ?? [] }))),
+      unfit: (item, reason) => outcome.unfit.push({ item, reason }),
+    });
+  }
   return outcome;
 }
 

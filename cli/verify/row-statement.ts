@@ -9,11 +9,12 @@ export interface RowStatement {
   /**
    * Takes one text[] for each parameter of the consumer schema's statement, and one of any texts, as long, before them.
    * Gives, for each event in order, its number from 1, its row's identity (null when there is none), then t or f for
-   * each compared column. An event has several rows where its key is null and nulls are distinct.
+   * each compared column. An event has several rows where its key is null and nulls are distinct. `identity` leaves the
+   * compared columns out: it reads nothing of an event but what finds its row. `mayBeNull` is of all its events.
    */
-  readonly text: string;
-  /** The same without the compared columns: reads nothing of an event but what finds its row. */
-  readonly identityText: string;
+  text(what: "columns" | "identity", mayBeNull: boolean): string;
+  /** Whether a key column may be null for an event: looking for nulls takes time where a table has many of them. */
+  mayBeNull(values: readonly (string | null)[]): boolean;
   /** The compared columns, with the fields that each shows. */
   readonly columns: readonly { readonly column: string; readonly fields: readonly string[] }[];
 }
@@ -54,20 +55,28 @@ export function rowStatement(
   const same = compared.map(
     (column) => `${own(column.column)}::text IS NOT DISTINCT FROM (${value(column)})::text`,
   );
+  const nullable = key.filter(({ column }) => columns.get(column)?.notNull !== true);
   // IS NOT DISTINCT FROM would not use the key's index.
-  const found = key.map((column) => {
+  const condition = (column: DerivedColumn, mayBeNull: boolean): string => {
     const [stored, wanted] = [own(column.column), value(column)];
     const equal = `${stored} = ${wanted}`;
-    if (columns.get(column.column)?.notNull === true) return equal;
+    if (!mayBeNull || !nullable.includes(column)) return equal;
     return `(${equal} OR (${stored} IS NULL AND ${wanted} IS NULL))`;
-  });
-  const select = (outputs: readonly string[]): string =>
-    `SELECT ${["_rejot_p._rejot_ord", IDENTITY, ...outputs].join(",\n")}\nFROM unnest(${arrays}) WITH ORDINALITY AS _rejot_p(${names})\n` +
-    `LEFT JOIN ${quoteIdentifier(table.schema)}.${quoteIdentifier(table.name)} AS _rejot_t ON ${found.join(" AND ")}\n` +
-    "ORDER BY _rejot_p._rejot_ord";
+  };
   return {
-    text: select(same),
-    identityText: select([]),
+    text: (what, mayBeNull) => {
+      const outputs = ["_rejot_p._rejot_ord", IDENTITY, ...(what === "columns" ? same : [])];
+      return (
+        `SELECT ${outputs.join(",\n")}\nFROM unnest(${arrays}) WITH ORDINALITY AS _rejot_p(${names})\n` +
+        `LEFT JOIN ${quoteIdentifier(table.schema)}.${quoteIdentifier(table.name)} AS _rejot_t ` +
+        `ON ${key.map((column) => condition(column, mayBeNull)).join(" AND ")}\nORDER BY _rejot_p._rejot_ord`
+      );
+    },
+    mayBeNull: (values) =>
+      nullable.some(({ field, expression: { parts } }) => {
+        const uses = parts.filter((part) => typeof part !== "string");
+        return field === undefined ? uses.length > 0 : uses.some((use) => values[indexOf(use)] === null);
+      }),
     columns: compared.map(({ column, expression }) => ({
       column,
       fields: fieldsOf(expression.parts, template, fields),

@@ -140,7 +140,7 @@ test("a transaction that stays open is named, not waited for for ever", async ()
   const client = await fixture.database.connect();
   await client.query("BEGIN; UPDATE item SET price = 0 WHERE id = 1");
   const { exitCode, comparisons } = await verifyJson(fixture.manifestPath, "--timeout", "1");
-  expect([exitCode, comparisons.map(faultsOf)]).toEqual([1, [{ error: "VERIFY_SNAPSHOT_LATE" }]]);
+  expect([exitCode, comparisons.map(faultsOf)]).toEqual([3, [{ error: "VERIFY_SNAPSHOT_LATE" }]]);
   await client.query("ROLLBACK");
   expect((await verifyJson(fixture.manifestPath)).exitCode).toBe(0);
 });
