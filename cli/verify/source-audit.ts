@@ -35,6 +35,7 @@ export interface AuditSettings {
 
 export interface SourceAuditOptions extends AuditSettings {
   readonly publicSchema: ResolvedPublicSchema;
+  readonly schemaRows: SchemaRows;
   readonly rows: SourceRows;
   readonly progress: ProgressView;
   readonly reader: KafkaReader;
@@ -68,10 +69,9 @@ export class SourceAudit {
     this.#findings = new Findings(this.report, registry, show);
   }
 
-  /** Fills the report. Throws what a source's start throws, BACKFILL_TABLE_*, VERIFY_*, KAFKA_*, REGISTRY_*. */
+  /** Fills the report. Throws what a backfill meets, VERIFY_*, KAFKA_*, REGISTRY_*. */
   async run(): Promise<void> {
-    const { rows, rounds, publicSchema } = this.#options;
-    const schemaRows = await rows.schema(publicSchema);
+    const { rounds, publicSchema, schemaRows } = this.#options;
     if (schemaRows.extras === "unknown") {
       this.report.extra = null;
       this.report.notes.push(
@@ -84,7 +84,7 @@ export class SourceAudit {
     let suspects: Suspects | undefined;
     try {
       do {
-        const next = await this.#round(schemaRows, suspects);
+        const next = await this.#round(suspects);
         suspects?.[Symbol.dispose]();
         suspects = next;
         this.report.rounds++;
@@ -97,7 +97,7 @@ export class SourceAudit {
     this.#addNotes();
   }
 
-  async #round(schemaRows: SchemaRows, before: Suspects | undefined): Promise<Suspects> {
+  async #round(before: Suspects | undefined): Promise<Suspects> {
     const { rows, progress, reader, publicSchema, workDir } = this.#options;
     try {
       const lsn = await rows.begin();
@@ -107,8 +107,8 @@ export class SourceAudit {
       if (before === undefined) this.#records = countWithin(bounds) * 2;
       using file = new SpillFile(workDir, this.#records);
       await this.#spillTopic(file, bounds, lsn, before);
-      await this.#spillRows(file, schemaRows, before);
-      return await this.#judge(file, schemaRows, before);
+      await this.#spillRows(file, before);
+      return await this.#judge(file, before);
     } finally {
       await rows.end();
     }
@@ -144,9 +144,10 @@ export class SourceAudit {
     }
   }
 
-  async #spillRows(file: SpillFile, schemaRows: SchemaRows, before: Suspects | undefined): Promise<void> {
+  async #spillRows(file: SpillFile, before: Suspects | undefined): Promise<void> {
+    const { rows, schemaRows } = this.#options;
     let done = 0;
-    for await (const events of this.#options.rows.read(schemaRows)) {
+    for await (const events of rows.read(schemaRows)) {
       for (const { key, value } of events) {
         if (value === null || before?.mayHave(key) === false) continue;
         const [, print = Buffer.alloc(0)] = await this.#print(value, before);
@@ -165,7 +166,7 @@ export class SourceAudit {
     return result.print === null ? [KIND.undecodable, Buffer.from(result.reason)] : [KIND.live, result.print];
   }
 
-  async #judge(file: SpillFile, schemaRows: SchemaRows, before: Suspects | undefined): Promise<Suspects> {
+  async #judge(file: SpillFile, before: Suspects | undefined): Promise<Suspects> {
     const next = new Suspects(this.#options.workDir, this.#records);
     try {
       for (let bucket = 0; bucket < file.buckets; bucket++) {
@@ -173,7 +174,7 @@ export class SourceAudit {
         const states = keyStates(recordsOf(file, bucket));
         if (earlier !== undefined)
           for (const name of states.keys()) if (!earlier.has(name)) states.delete(name);
-        if (schemaRows.extras === "by key") await this.#addByKey(states, schemaRows, before);
+        if (this.#options.schemaRows.extras === "by key") await this.#addByKey(states, before);
         for (const [name, state] of states) await this.#judgeKey(state, earlier?.get(name), next);
       }
       return next;
@@ -184,17 +185,14 @@ export class SourceAudit {
   }
 
   /** An object may outlive the rows that are read for it: its SQL is run for its key. */
-  async #addByKey(
-    states: ReadonlyMap<string, KeyState>,
-    schemaRows: SchemaRows,
-    before: Suspects | undefined,
-  ): Promise<void> {
-    const alone = [...states.values()].filter(({ event, rows }) => {
-      return rows.length === 0 && event !== undefined && event.kind !== KIND.tombstone;
+  async #addByKey(states: ReadonlyMap<string, KeyState>, before: Suspects | undefined): Promise<void> {
+    const { rows, schemaRows } = this.#options;
+    const alone = [...states.values()].filter(({ event, rows: given }) => {
+      return given.length === 0 && event !== undefined && event.kind !== KIND.tombstone;
     });
     for (let from = 0; from < alone.length; from += KEYS_AT_ONCE) {
       const keys = alone.slice(from, from + KEYS_AT_ONCE).map(({ key }) => key);
-      for (const { key, value } of await this.#options.rows.ofKeys(schemaRows, keys)) {
+      for (const { key, value } of await rows.ofKeys(schemaRows, keys)) {
         const state = states.get(key.toString("latin1"));
         if (value === null || state === undefined) continue;
         const [, print = Buffer.alloc(0)] = await this.#print(value, before);

@@ -21,6 +21,7 @@ import { requireSameHistory } from "../../source-connector/setup/starting-point.
 import { DestinationAudit } from "./destination-audit.ts";
 import { newReport, type PairReport } from "./pair-report.ts";
 import { PostgresDestinationCheck } from "./postgres-destination-check.ts";
+import type { SchemaRows } from "./schema-rows.ts";
 import { SinkWatch } from "./sink-watch.ts";
 import { type AuditSettings, SourceAudit } from "./source-audit.ts";
 import { SourceRows } from "./source-rows.ts";
@@ -78,9 +79,12 @@ async function verifySource(source: ResolvedSource, options: VerifyOptions, done
   await using cleanup = new AsyncDisposableStack();
   const { topicPrefix = "" } = source.eventStore;
   const registry = registryOf(source.eventStore);
-  const left = [...source.publicSchemas];
+  let left = source.publicSchemas;
   try {
     const rows = cleanup.use(await SourceRows.open({ source, config, registry, timeoutMs, signal }));
+    const prepared = await prepare(rows, left, done);
+    left = prepared.map(({ publicSchema }) => publicSchema);
+    if (left.length === 0) return;
     const kafka = createKafka(source.eventStore, {
       clientId: "rejot-verify",
       logger: createLogger("verify"),
@@ -93,10 +97,18 @@ async function verifySource(source: ResolvedSource, options: VerifyOptions, done
     // LSNs of another cluster, or of another line of its history, mean nothing.
     requireSameHistory({ progress: progress.progress, ...(await rows.identity()) });
     const patience = {};
-    for (const publicSchema of source.publicSchemas) {
-      left.shift();
+    for (const { publicSchema, schemaRows } of prepared) {
+      left = left.slice(1);
       const more = { registry, workDir, timeoutMs, signal, patience };
-      const audit = new SourceAudit({ ...settings, ...more, publicSchema, rows, progress, reader });
+      const audit = new SourceAudit({
+        ...settings,
+        ...more,
+        publicSchema,
+        schemaRows,
+        rows,
+        progress,
+        reader,
+      });
       await audit.run().then(
         () => done(audit.report),
         (error: unknown) => done(audit.report, error),
@@ -105,6 +117,18 @@ async function verifySource(source: ResolvedSource, options: VerifyOptions, done
   } catch (error) {
     for (const publicSchema of left) done(newReport(aboutSource(publicSchema)), error);
   }
+}
+
+/** The public schemas whose rows can be read; of the others it is said at once why not. */
+async function prepare(rows: SourceRows, publicSchemas: readonly ResolvedPublicSchema[], done: Done) {
+  const prepared: { publicSchema: ResolvedPublicSchema; schemaRows: SchemaRows }[] = [];
+  for (const publicSchema of publicSchemas) {
+    await rows.schema(publicSchema).then(
+      (schemaRows) => void prepared.push({ publicSchema, schemaRows }),
+      (error: unknown) => done(newReport(aboutSource(publicSchema)), error),
+    );
+  }
+  return prepared;
 }
 
 async function verifyDestination(

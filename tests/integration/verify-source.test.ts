@@ -213,7 +213,7 @@ test("a public schema that is not registered yet, or whose table is gone, fails 
   expect([exitCode, ...comparisons.map(faultsOf)]).toEqual([
     1,
     { error: "SCHEMA_NOT_REGISTERED" },
-    {},
     { error: "SCHEMA_NOT_REGISTERED" },
+    {},
   ]);
 });
