@@ -40,7 +40,8 @@ export interface VerifyOptions extends Omit<AuditSettings, "registry" | "workDir
 
 /**
  * Compares, one after the other, all that is wanted. What fails is a report with an error: one server that is away does
- * not keep the others from being looked at. Gives the reports, and the exit code of the first that failed.
+ * not keep the others from being looked at. Gives the reports, and the exit code of the first that failed. Throws the
+ * signal's reason: what was compared until then is not the answer.
  */
 export async function verify(
   options: VerifyOptions,
@@ -69,6 +70,7 @@ export async function verify(
     );
     if (consumers.length > 0) await verifyDestination(destination, consumers, options, done);
   }
+  options.signal.throwIfAborted();
   return { reports, failure };
 }
 
@@ -115,6 +117,7 @@ async function verifySource(source: ResolvedSource, options: VerifyOptions, done
       );
     }
   } catch (error) {
+    signal.throwIfAborted();
     for (const publicSchema of left) done(newReport(aboutSource(publicSchema)), error);
   }
 }
@@ -169,6 +172,7 @@ async function verifyDestination(
       done(audit.report, error);
     }
   } catch (error) {
+    options.signal.throwIfAborted();
     for (const consumer of left) done(newReport(aboutConsumer(destination, consumer)), error);
   }
 }
