@@ -1,13 +1,14 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { RejotError } from "../../shared/errors/error.ts";
 import { backfillName } from "../../shared/kafka/backfill-record.ts";
+import { abortOnInterrupt } from "../../shared/lifecycle/interrupt.ts";
 import { loadManifests } from "../../shared/manifest/load.ts";
 import { type Role, resolveWorkspace, type Workspace } from "../../shared/manifest/workspace.ts";
 import { readSettings } from "../../shared/settings/settings.ts";
 import { type CliContext, Exit } from "../context.ts";
 import { withExamples } from "../help.ts";
 import { addJsonOption, type JsonFlag, printResult } from "../output.ts";
-import { differences } from "../verify/pair-report.ts";
+import { allEqual, differences } from "../verify/pair-report.ts";
 import { progressDisplay } from "../verify/progress-display.ts";
 import { pairText, verdictLine } from "../verify/report-text.ts";
 
@@ -39,7 +40,12 @@ export function addVerify(parent: Command, context: CliContext): void {
     )
     .option("--show <count>", "keys that are named of each kind of difference", whole(0), 10)
     .option("--rounds <count>", "how often keys that keep changing are looked at", whole(2), 3)
-    .option("--timeout <seconds>", "how long the source may take to publish up to the position", whole(1), 60)
+    .option(
+      "--timeout <seconds>",
+      "how long a source may take to publish up to the position, a sink to go on, a database to answer",
+      whole(1),
+      60,
+    )
     .option(
       "--work-dir <folder>",
       "where keys and hashes are kept meanwhile (default: the system's temporary folder)",
@@ -71,6 +77,7 @@ async function run(paths: readonly string[], flags: VerifyFlags, context: CliCon
   const { SOURCE_PREFIX: prefix, sourceSettings } = await import("../../source-connector/config.ts");
   setLogLevel("silent");
   const display = progressDisplay();
+  using interrupt = abortOnInterrupt((exitCode) => new Exit(exitCode));
   const { reports, failure } = await verify({
     workspace,
     config: readSettings(sourceSettings, { prefix, env: context.env, args: [] }).values,
@@ -79,7 +86,7 @@ async function run(paths: readonly string[], flags: VerifyFlags, context: CliCon
     rounds: flags.rounds,
     timeoutMs: flags.timeout * 1_000,
     workDir: flags.workDir,
-    signal: new AbortController().signal,
+    signal: interrupt.signal,
     onProgress: display.show,
     onReport: (report) => {
       display.clear();
@@ -88,7 +95,7 @@ async function run(paths: readonly string[], flags: VerifyFlags, context: CliCon
   });
   const different = reports.some((report) => differences(report) > 0);
   const exitCode = different ? 1 : failure;
-  printResult(context, flags, { equal: exitCode === 0, comparisons: reports }, verdictLine(reports));
+  printResult(context, flags, { equal: allEqual(reports), comparisons: reports }, verdictLine(reports));
   if (exitCode !== 0) throw new Exit(exitCode);
 }
 

@@ -1,26 +1,29 @@
 import { RejotError } from "../../shared/errors/error.ts";
 import type { KafkaReader, PartitionBounds } from "../../shared/kafka/kafka-reader.ts";
-import type { AppliedOffsets, BatchComparison, DestinationCheck, TopicEvent } from "./destination.ts";
+import { delay } from "../../shared/lifecycle/backoff.ts";
+import { plural } from "../report.ts";
+import type { AppliedOffsets, BatchComparison, DestinationCheck, Opened, TopicEvent } from "./destination.ts";
+import { EventBatch } from "./event-batch.ts";
 import { Findings } from "./findings.ts";
 import {
   encodeKeyRecord,
+  type KeyRecord,
   KIND,
-  type Kind,
   keyRecord,
+  NOWHERE,
   type Place,
-  placeName,
-  readKeyRecords,
+  recordsOf,
 } from "./key-records.ts";
-import { keyStates } from "./key-states.ts";
+import { keyStates, maybeOvertaken } from "./key-states.ts";
 import { LivePlaces } from "./live-places.ts";
 import { newReport, type PairReport } from "./pair-report.ts";
+import type { SinkWatch } from "./sink-watch.ts";
 import type { AuditSettings } from "./source-audit.ts";
 import { SpillFile } from "./spill-file.ts";
 import { MOVING, Suspects } from "./suspects.ts";
 import { commitLsnOf, countWithin, topicRecords } from "./topic-records.ts";
 
-const BATCH_EVENTS = 1_000;
-const BATCH_BYTES = 4 * 1024 * 1024;
+const POLL_MS = 250;
 
 export interface DestinationAuditOptions extends AuditSettings {
   readonly about: Pick<
@@ -30,12 +33,23 @@ export interface DestinationAuditOptions extends AuditSettings {
   /** A check for each round. */
   readonly createCheck: () => DestinationCheck;
   readonly reader: KafkaReader;
+  /** Of all comparisons with the destination: one that stands still is waited for once. */
+  readonly watch: SinkWatch;
+}
+
+/** A check in its snapshot, and what there was to read of the topic just after it was taken. */
+interface Begun {
+  readonly check: DestinationCheck;
+  readonly opened: Opened;
+  readonly bounds: readonly PartitionBounds[];
 }
 
 /** What one round has found, at offsets of its own. */
 interface Round {
   readonly report: PairReport;
   readonly suspects: Suspects;
+  /** Rows that are too much, by their keys as JSON. */
+  readonly extras: Suspects;
 }
 
 /**
@@ -52,74 +66,141 @@ export class DestinationAudit {
     this.report = newReport(options.about);
   }
 
-  /** Fills the report. Throws POSTGRES_*, SINK_*, VERIFY_*, KAFKA_*, REGISTRY_*. */
+  /**
+   * Fills the report. Throws POSTGRES_*, SINK_*, VERIFY_*, KAFKA_*, REGISTRY_*; VERIFY_SINK_BEHIND also when the report
+   * is complete.
+   */
   async run(): Promise<void> {
+    const startedMs = Date.now();
     let before: Round | undefined;
     try {
       for (let round = 1; round <= this.#options.rounds; round++) {
-        const next = await this.#round(before);
-        before?.suspects[Symbol.dispose]();
+        const next = await this.#round(before, startedMs);
+        if (before !== undefined) dispose(before);
         before = next;
         this.report = next.report;
         this.report.rounds = round;
+        if (this.report.incomparable !== null) return;
         const extras = this.report.extra?.count ?? 0;
-        if (this.report.incomparable !== null || (next.suspects.count === 0 && (extras === 0 || round > 1)))
-          break;
+        if (next.suspects.open === 0 && (extras === 0 || round > 1)) break;
       }
       const findings = this.#findings(this.report);
-      for (const key of before?.suspects.all() ?? []) await findings.unsettled(key);
+      for (const key of before?.suspects.openKeys() ?? []) await findings.unsettled(key);
+      this.report.compared = true;
     } finally {
-      before?.suspects[Symbol.dispose]();
+      if (before !== undefined) dispose(before);
     }
+    await this.#requireApplying(startedMs);
   }
 
-  async #round(before: Round | undefined): Promise<Round> {
-    const { createCheck, about, workDir } = this.#options;
+  async #round(before: Round | undefined, startedMs: number): Promise<Round> {
+    const { about, workDir } = this.#options;
+    const { check, opened, bounds } = await this.#begin(startedMs);
     const report = newReport(about);
-    const suspects = new Suspects(workDir, 0);
-    const check = createCheck();
+    const records = countWithin(bounds);
+    const round = {
+      report,
+      suspects: new Suspects(workDir, records),
+      extras: new Suspects(workDir, records),
+    };
     try {
-      const opened = await check.open();
       if (opened.kind === "incomparable") report.incomparable = opened.reason;
       else {
         report.notes.push(...opened.notes);
-        await this.#compare(check, opened.applied, { report, suspects }, before);
+        const applied = opened.progress.get(about.topic) ?? new Map<number, bigint>();
+        await this.#compare(check, applied, bounds, round, before);
       }
-      return { report, suspects };
+      return round;
     } catch (error) {
-      suspects[Symbol.dispose]();
+      dispose(round);
       throw error;
     } finally {
       await check.close();
     }
   }
 
+  /** Opens a check in which something is applied, unless there is nothing to apply. */
+  async #begin(startedMs: number): Promise<Begun> {
+    const { createCheck, reader, signal, about, watch } = this.#options;
+    for (;;) {
+      const check = createCheck();
+      try {
+        const opened = await check.open();
+        const bounds = await reader.bounds([about.topic], signal);
+        const begun = { check, opened, bounds };
+        if (opened.kind === "incomparable") return begun;
+        watch.see(opened.progress, Date.now());
+        if (opened.progress.has(about.topic) || countWithin(bounds) === 0) return begun;
+        await this.#awaitMoving(check, startedMs, "it has applied nothing of it yet");
+      } catch (error) {
+        await check.close();
+        throw error;
+      }
+      await check.close();
+    }
+  }
+
+  /** Throws VERIFY_SINK_BEHIND when events wait and the sink stands still. */
+  async #requireApplying(startedMs: number): Promise<void> {
+    const { createCheck, about, watch } = this.#options;
+    const { behind } = this.report;
+    if (behind === null || behind === 0 || watch.movedSince(about.topic, startedMs)) return;
+    const check = createCheck();
+    try {
+      if ((await check.open()).kind === "open")
+        await this.#awaitMoving(check, startedMs, `${behind.toLocaleString("en-US")} of its records wait`);
+    } finally {
+      await check.close();
+    }
+  }
+
+  async #awaitMoving(check: DestinationCheck, startedMs: number, what: string): Promise<void> {
+    const { about, watch, timeoutMs, signal } = this.#options;
+    for (;;) {
+      watch.see(await check.progress(), Date.now());
+      if (watch.movedSince(about.topic, startedMs)) return;
+      const stillMs = watch.stillMs(about.topic, Date.now());
+      if (stillMs >= timeoutMs)
+        throw new RejotError("VERIFY_SINK_BEHIND", {
+          detail: `${about.topic}: ${what}, and the offsets have not moved for ${Math.floor(stillMs / 1_000)} s`,
+          context: { topic: about.topic },
+        });
+      await delay(Math.min(POLL_MS, timeoutMs), signal);
+    }
+  }
+
   async #compare(
     check: DestinationCheck,
     applied: AppliedOffsets,
+    bounds: readonly PartitionBounds[],
     round: Round,
     before: Round | undefined,
   ): Promise<void> {
-    const { reader, signal, workDir, about } = this.#options;
+    const { workDir, about } = this.#options;
     const { report } = round;
     report.position = Object.fromEntries([...applied].map(([at, offset]) => [String(at), String(offset)]));
-    const bounds = await reader.bounds([about.topic], signal);
     requireRead(bounds, applied, about.topic);
     using places = new LivePlaces(workDir, bounds);
     using file = new SpillFile(workDir, countWithin(bounds));
-    await this.#spillTopic(file, bounds, applied);
-    for (let bucket = 0; bucket < file.buckets; bucket++) choose(file.read(bucket), places);
+    report.behind = await this.#spillTopic(file, bounds, applied);
+    if (report.behind > 0)
+      report.notes.push(
+        `the destination is ${plural(report.behind, "record")} behind the topic, and compared where it is`,
+      );
+    for (let bucket = 0; bucket < file.buckets; bucket++) choose(recordsOf(file, bucket), places);
     await this.#handOver(check, bounds, places, round, before);
-    await this.#takeExtras(check, report, before);
+    await this.#takeExtras(check, round, before);
   }
 
+  /** Gives the number of records that are not applied. */
   async #spillTopic(
     file: SpillFile,
     bounds: readonly PartitionBounds[],
     applied: AppliedOffsets,
-  ): Promise<void> {
+  ): Promise<number> {
     const highest = new Map<number, bigint>();
     let done = 0;
+    let behind = 0;
     for await (const { partition, records } of topicRecords(
       this.#options.reader,
       bounds,
@@ -129,8 +210,9 @@ export class DestinationAudit {
         const { key, value, offset } = record;
         const sequence = larger(highest.get(partition) ?? 0n, commitLsnOf(record));
         highest.set(partition, sequence);
-        if (key === null) continue;
         const isApplied = offset < (applied.get(partition) ?? 0n);
+        if (!isApplied) behind++;
+        if (key === null) continue;
         const kind = !isApplied ? KIND.later : value === null ? KIND.tombstone : KIND.live;
         const known = keyRecord(kind, key, { sequence, place: { partition, offset } });
         file.append(file.bucketOf(key), encodeKeyRecord(known));
@@ -138,6 +220,7 @@ export class DestinationAudit {
       done += records.length;
       this.#tell(done, "records of the topic");
     }
+    return behind;
   }
 
   /** Reads the topic again, and hands over the events that were chosen. */
@@ -176,7 +259,8 @@ export class DestinationAudit {
     const stands = (event: TopicEvent): boolean => {
       const place = isMoving(event) ? MOVING : event;
       const same = place !== MOVING && (before?.suspects.mayHaveBeen(event.key, place) ?? false);
-      if (!same) suspects.add(event.key, place);
+      if (same) suspects.addSettled(event.key, place);
+      else suspects.add(event.key, place);
       return same;
     };
     for (const event of compared.missing) if (stands(event)) await findings.missing(event.key);
@@ -186,18 +270,28 @@ export class DestinationAudit {
       if (stands(event)) await findings.undecodable(event.key, event, reason);
   }
 
-  async #takeExtras(check: DestinationCheck, report: PairReport, before: Round | undefined): Promise<void> {
-    const extras = await check.extras();
-    if (extras.kind === "unknown") {
+  /** A row counts as too much when it was so in the round before as well: compaction may take its event away meanwhile. */
+  async #takeExtras(
+    check: DestinationCheck,
+    { report, extras }: Round,
+    before: Round | undefined,
+  ): Promise<void> {
+    const found = await check.extras();
+    if (found.kind === "unknown") {
       report.extra = null;
-      report.notes.push(`extra rows are not looked for: ${extras.reason}`);
+      report.notes.push(`extra rows are not looked for: ${found.reason}`);
       return;
     }
-    // A row that stands for an event which compaction took away while the topic was read is not extra the next time.
-    const count =
-      before === undefined ? extras.count : Math.min(extras.count, before.report.extra?.count ?? 0);
-    report.extra = { count, first: count === 0 ? [] : [...extras.first] };
-    report.keys += count;
+    const counted = { count: 0, first: [] as string[] };
+    for (const key of found.keys) {
+      const name = Buffer.from(key);
+      extras.add(name, NOWHERE);
+      if (before?.extras.mayHave(name) === false) continue;
+      counted.count++;
+      if (counted.first.length < this.#options.show) counted.first.push(key);
+    }
+    report.extra = counted;
+    report.keys += counted.count;
   }
 
   #findings(report: PairReport): Findings {
@@ -210,48 +304,21 @@ export class DestinationAudit {
   }
 }
 
-/** Told what comparing a batch has found, and which of its events a later one may have taken the place of. */
-type OnCompared = (compared: BatchComparison, isMoving: (place: Place) => boolean) => Promise<void>;
-
-/** Events on their way to the check, about a thousand at once. */
-class EventBatch {
-  readonly #check: DestinationCheck;
-  readonly #onCompared: OnCompared;
-  #events: TopicEvent[] = [];
-  #skipped: TopicEvent[] = [];
-  #moving = new Set<string>();
-  #bytes = 0;
-
-  constructor(check: DestinationCheck, onCompared: OnCompared) {
-    this.#check = check;
-    this.#onCompared = onCompared;
-  }
-
-  async add(event: TopicEvent, kind: Kind): Promise<void> {
-    (kind === KIND.later ? this.#skipped : this.#events).push(event);
-    if (kind === KIND.suspect) this.#moving.add(placeName(event));
-    this.#bytes += event.key.length + (event.value?.length ?? 0);
-    const count = this.#events.length + this.#skipped.length;
-    if (count >= BATCH_EVENTS || this.#bytes >= BATCH_BYTES) await this.flush();
-  }
-
-  async flush(): Promise<void> {
-    const [events, skipped, moving] = [this.#events, this.#skipped, this.#moving];
-    this.#events = [];
-    this.#skipped = [];
-    this.#moving = new Set();
-    this.#bytes = 0;
-    if (skipped.length > 0) await this.#check.skip(skipped);
-    if (events.length === 0) return;
-    await this.#onCompared(await this.#check.compare(events), (place) => moving.has(placeName(place)));
-  }
+function dispose({ suspects, extras }: Round): void {
+  suspects[Symbol.dispose]();
+  extras[Symbol.dispose]();
 }
 
-/** Chooses the events that stand for the keys of a bucket. */
-function choose(records: Buffer, places: LivePlaces): void {
-  for (const { event, later } of keyStates(readKeyRecords(records)).values()) {
-    if (event?.kind === KIND.live) places.add(event.place, later === undefined ? KIND.live : KIND.suspect);
-    else if (later !== undefined) places.add(later, KIND.later);
+/**
+ * Chooses the events that stand for the keys of a bucket. One that a later event may have overtaken is marked: its row
+ * is only ever equal, or not to be judged. Where nothing but a later event is left, its row is accounted for.
+ */
+function choose(records: Iterable<KeyRecord>, places: LivePlaces): void {
+  for (const state of keyStates(records).values()) {
+    const { event, later } = state;
+    const isOvertaken = maybeOvertaken(state);
+    if (event?.kind === KIND.live) places.add(event.place, isOvertaken ? KIND.suspect : KIND.live);
+    else if (isOvertaken && later !== undefined) places.add(later, KIND.later);
   }
 }
 

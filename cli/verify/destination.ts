@@ -13,12 +13,15 @@ export interface TopicEvent {
 /** Partition → the offset of the next event that a destination will apply: all below is applied, nothing else is. */
 export type AppliedOffsets = ReadonlyMap<number, bigint>;
 
+/** What a sink has applied of each of its topics; of one that it never applied anything of, there is nothing. */
+export type SinkProgress = ReadonlyMap<string, AppliedOffsets>;
+
 /**
  * What a destination is compared by: the offsets of its snapshot, with what is left out of the comparison; or why its
- * consumer schema cannot be compared.
+ * consumer schema cannot be compared, by its nature.
  */
 export type Opened =
-  | { readonly kind: "open"; readonly applied: AppliedOffsets; readonly notes: readonly string[] }
+  | { readonly kind: "open"; readonly progress: SinkProgress; readonly notes: readonly string[] }
   | { readonly kind: "incomparable"; readonly reason: string };
 
 /** An event whose row is there with other values. */
@@ -40,18 +43,16 @@ export interface BatchComparison {
 
 /** Rows of a destination that no live event stands for. */
 export type Extras =
-  | {
-      readonly kind: "counted";
-      readonly count: number /** JSON of what tells them apart. */;
-      readonly first: readonly string[];
-    }
+  /** JSON of what tells each apart; to be read before the check is closed. */
+  | { readonly kind: "found"; readonly keys: Iterable<string> }
   /** Not to be told, with the reason: deletes are ignored, the table holds other rows too. */
   | { readonly kind: "unknown"; readonly reason: string };
 
 /**
  * Compares what one consumer schema has stored with the events of its topic, in one snapshot of the destination.
  * Call `open` first; then `skip` and `compare`, each event once, in any order; then `extras`; `close` at last, whatever
- * happened before. Memory is bounded by a batch. All throw POSTGRES_* when the destination is lost or refuses.
+ * happened before. Memory is bounded by a batch. All throw POSTGRES_* and
+ * VERIFY_* when the destination is lost, refuses or keeps silent.
  */
 export interface DestinationCheck {
   /** Opens the snapshot, and reads the sink's progress in it. */
@@ -68,6 +69,8 @@ export interface DestinationCheck {
   skip(events: readonly TopicEvent[]): Promise<void>;
   /** What is left over once all live events were compared. */
   extras(): Promise<Extras>;
+  /** The sink's progress as it is now. The snapshot is over then. */
+  progress(): Promise<SinkProgress>;
   /** Never throws. */
   close(): Promise<void>;
 }
@@ -76,12 +79,14 @@ export interface DestinationCheck {
 export interface DestinationCheckOptions {
   readonly destination: ResolvedDestination;
   readonly consumer: ResolvedConsumer;
+  /** All other consumer schemas of the same database, whoever's they are. */
+  readonly others: readonly ResolvedConsumer[];
   /** The consumer group by which `rejot.progress` names the sink. */
   readonly group: string;
   readonly registry: SchemaRegistry;
   /** A directory of the check's own for what does not fit into memory; whoever gives it removes it. */
   readonly workDir: string;
-  /** How many of the extra rows are named. */
-  readonly show: number;
+  /** What a lock or an answer may take. */
+  readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }

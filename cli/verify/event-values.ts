@@ -11,19 +11,25 @@ export type BoundValues =
   | { readonly values: readonly (string | null)[] }
   | { readonly values: null; readonly reason: string };
 
+/** The placeholders of a statement, and their types. */
+export interface BoundParameters {
+  readonly shape: Pick<StatementParameters["shape"], "names">;
+  readonly types: StatementParameters["types"];
+}
+
 type Bind = (avro: Buffer) => (string | null)[];
 
 /** Binds records to a consumer schema's statement as the sink does. */
 export class EventValues {
   readonly #registry: Pick<SchemaRegistry, "schemaById">;
-  readonly #parameters: StatementParameters;
+  readonly #parameters: BoundParameters;
   readonly #keyParameters: ReadonlySet<string>;
   readonly #compiled = new Map<number, Promise<Bind>>();
 
   /** `keyParameters` are the placeholders by which a row is found. */
   constructor(
     registry: Pick<SchemaRegistry, "schemaById">,
-    parameters: StatementParameters,
+    parameters: BoundParameters,
     keyParameters: ReadonlySet<string>,
   ) {
     this.#registry = registry;

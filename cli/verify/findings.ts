@@ -24,14 +24,11 @@ export class Findings {
     await this.#found(this.#report.missing, key);
   }
 
-  /** An object that is too much; a key that cannot be decoded is none of ours. */
+  /** An object that is too much, unless that is not to be told; a key that cannot be decoded is none of ours. */
   async extra(key: Buffer, place: Place): Promise<void> {
     const { readable } = await describeKey(this.#registry, key);
     if (!readable) await this.undecodable(key, place, "its key cannot be decoded");
-    else {
-      this.#report.extra ??= { count: 0, first: [] };
-      await this.#found(this.#report.extra, key);
-    }
+    else if (this.#report.extra !== null) await this.#found(this.#report.extra, key);
   }
 
   async unsettled(key: Buffer): Promise<void> {

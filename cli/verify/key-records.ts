@@ -1,3 +1,5 @@
+import type { SpillFile } from "./spill-file.ts";
+
 /**
  * A row as the public schema's SQL gives it; an event up to the position, which is live, a tombstone, or cannot be
  * decoded; an event behind the position; a key that an earlier round could not settle.
@@ -54,6 +56,11 @@ export function encodeKeyRecord({ kind, key, sequence, place, print }: KeyRecord
   key.copy(bytes, FIXED_BYTES);
   print.copy(bytes, FIXED_BYTES + key.length);
   return bytes;
+}
+
+/** The records of a bucket, one part of it in memory at a time. */
+export function* recordsOf(file: SpillFile, bucket: number): Generator<KeyRecord> {
+  for (const part of file.parts(bucket)) yield* readKeyRecords(part);
 }
 
 /** Keys and prints share the memory of `bytes`. */

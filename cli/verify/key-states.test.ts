@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { type KeyRecord, KIND, type Kind, keyRecord } from "./key-records.ts";
-import { keyStates, verdictOf } from "./key-states.ts";
+import { keyStates, maybeOvertaken, verdictOf } from "./key-states.ts";
 
 const KEY = Buffer.from("k");
 
@@ -45,4 +45,17 @@ test("where partitions were added, the commit decides which event of a key is th
     const [state] = keyStates([...records, row("new")]).values();
     expect(state === undefined ? undefined : verdictOf(state)).toBe("equal");
   }
+});
+
+const laterIn = (partition: number): KeyRecord => record(KIND.later, "", 9n, 9n, partition);
+
+test.each<[string, KeyRecord[], boolean]>([
+  ["nothing later", [live("a")], false],
+  ["later in the same partition: both were compacted, or none", [live("a"), laterIn(0)], false],
+  ["later in another partition, which compacts by itself", [live("a"), laterIn(1)], true],
+  ["later in both", [live("a"), laterIn(1), laterIn(0)], true],
+  ["nothing but a later one", [laterIn(0)], true],
+])("may the event of the position have been overtaken: %s", (_what, records, expected) => {
+  const [state] = keyStates(records).values();
+  expect(state === undefined ? undefined : maybeOvertaken(state)).toBe(expected);
 });

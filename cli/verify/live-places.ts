@@ -1,12 +1,5 @@
 import type { PartitionBounds } from "../../shared/kafka/kafka-reader.ts";
-import {
-  encodeKeyRecord,
-  type Kind,
-  keyRecord,
-  type Place,
-  placeName,
-  readKeyRecords,
-} from "./key-records.ts";
+import { encodeKeyRecord, type Kind, keyRecord, type Place, placeName, recordsOf } from "./key-records.ts";
 import { SpillFile } from "./spill-file.ts";
 import { countWithin } from "./topic-records.ts";
 
@@ -41,7 +34,7 @@ export class LivePlaces implements Disposable {
     const bucket = this.#bucketOf(place);
     if (bucket !== this.#loaded) {
       this.#kinds = new Map();
-      for (const record of readKeyRecords(this.#file.read(bucket)))
+      for (const record of recordsOf(this.#file, bucket))
         this.#kinds.set(placeName(record.place), record.kind);
       this.#loaded = bucket;
     }

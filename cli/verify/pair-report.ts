@@ -34,8 +34,12 @@ export interface PairReport {
   position: string | Record<string, string> | null;
   /** Why they could not be compared at all, by their nature. */
   incomparable: string | null;
-  /** Why comparing them failed. */
+  /** Why comparing them failed, or what else went wrong: see `compared`. */
   error: { readonly code: ErrorCode; readonly message: string; readonly hint: string } | null;
+  /** Whether they were compared to the end. A sink that stands still is an error, and what it has applied is compared. */
+  compared: boolean;
+  /** How many records of the topic a destination has not applied; null where that was not counted. */
+  behind: number | null;
   rounds: number;
   keys: number;
   equal: number;
@@ -61,6 +65,8 @@ export function newReport(
     position: null,
     incomparable: null,
     error: null,
+    compared: false,
+    behind: null,
     rounds: 0,
     keys: 0,
     equal: 0,
@@ -78,4 +84,12 @@ export function newReport(
 export function differences({ missing, extra, extraAllowed, different, undecodable }: PairReport): number {
   const extras = extra === null || extraAllowed ? 0 : extra.count;
   return missing.count + extras + different.count + undecodable.count;
+}
+
+/** Whether something was compared, and all of it is equal: nothing differs, is unsettled or failed. */
+export function allEqual(reports: readonly PairReport[]): boolean {
+  const settled = reports.every(
+    (report) => report.error === null && differences(report) === 0 && report.unsettled.count === 0,
+  );
+  return settled && reports.some(({ compared }) => compared);
 }

@@ -3,16 +3,11 @@ import pg from "pg";
 import { RejotError } from "../../shared/errors/error.ts";
 import { delay } from "../../shared/lifecycle/backoff.ts";
 import type { PostgresConnection } from "../../shared/manifest/schema.ts";
-import {
-  clientConfig,
-  endPostgres,
-  type PostgresClient,
-  postgresError,
-  sqlState,
-} from "../../shared/postgres/client.ts";
+import { clientConfig, endPostgres, type PostgresClient, sqlState } from "../../shared/postgres/client.ts";
 import { type Lsn, parseLsn } from "../../shared/postgres/lsn.ts";
 import { serverName } from "../../shared/postgres/servers.ts";
 import { parseSnapshot } from "../../source-connector/transformer/snapshot.ts";
+import { answerError, answerLimits } from "./postgres-answer.ts";
 
 const LOCK_TIMEOUT = "55P03";
 const POLL_MS = 5;
@@ -33,17 +28,16 @@ export interface SnapshotOptions {
  * Begins a read-only transaction whose snapshot stands at an exact place in the WAL: it shows every transaction whose
  * commit record begins below the LSN given back, and none of the others. The place is the consistent point of a
  * temporary replication slot, which is gone again when this resolves.
- * Throws SLOTS_EXHAUSTED, ROLE_WITHOUT_REPLICATION, VERIFY_SNAPSHOT_LATE, POSTGRES_*.
+ * Throws SLOTS_EXHAUSTED, ROLE_WITHOUT_REPLICATION, VERIFY_*, POSTGRES_*.
  */
 export async function beginAtPosition(options: SnapshotOptions): Promise<Lsn> {
-  const { server, applicationName, reading, timeoutMs } = options;
-  const config = clientConfig(server, {
-    applicationName,
-    // Creating a slot waits for the transactions that are writing, and knows of no other limit.
-    settings: { lock_timeout: String(timeoutMs) },
-  });
+  const { server, applicationName, reading, timeoutMs, signal } = options;
+  // Creating a slot waits for the transactions that are writing, and knows of no limit on the server but lock_timeout.
+  const config = clientConfig(server, { applicationName, ...answerLimits(timeoutMs) });
   const exporting = new pg.Client({ ...config, replication: "database" } as pg.ClientConfig);
   exporting.on("error", () => {});
+  const breakOff = () => void endPostgres(exporting);
+  signal.addEventListener("abort", breakOff, { once: true });
   try {
     await exporting.connect();
     // The words that all versions since 10 know.
@@ -58,8 +52,10 @@ export async function beginAtPosition(options: SnapshotOptions): Promise<Lsn> {
     await awaitVisible(options);
     return parseLsn(point);
   } catch (cause) {
+    signal.throwIfAborted();
     throw snapshotError(cause, server);
   } finally {
+    signal.removeEventListener("abort", breakOff);
     await endPostgres(exporting);
   }
 }
@@ -89,5 +85,5 @@ function snapshotError(cause: unknown, server: PostgresConnection): unknown {
   if (state === "42501") return new RejotError("ROLE_WITHOUT_REPLICATION", { detail: server.user, cause });
   if (state === LOCK_TIMEOUT)
     return new RejotError("VERIFY_SNAPSHOT_LATE", { detail: serverName(server), cause });
-  return postgresError(cause, serverName(server));
+  return answerError(cause, serverName(server));
 }

@@ -1,9 +1,10 @@
 import type { PostgresClient } from "../../shared/postgres/client.ts";
 import type { SqlTemplate } from "../../shared/postgres/sql/template.ts";
 import { quoteIdentifier } from "../../shared/postgres/table-info.ts";
-import { writtenTable } from "./derive/derive-upsert.ts";
+import { type WrittenTable, writtenTable } from "./derive/derive-upsert.ts";
 import type { StatementFacts, TableFacts } from "./derive/derived-rows.ts";
 import { calledNames, type FunctionFacts, type KnownFunctions } from "./derive/pure-expression.ts";
+import type { TableColumn } from "./row-statement.ts";
 
 const CALLED_SQL = `
   SELECT p.provolatile, n.nspname = 'pg_catalog' AS built_in, p.proretset OR p.prokind <> 'f' AS special
@@ -39,23 +40,25 @@ export async function loadStatementFacts(
   return { ...event, table: await tableFacts(client, template), functions: functions as KnownFunctions };
 }
 
-/** The oid of the table that a statement inserts into or deletes from; undefined where it is none. */
-export async function writtenOid(client: PostgresClient, template: SqlTemplate): Promise<number | undefined> {
-  const written = writtenTable(template);
-  if (written === undefined) return undefined;
-  const name = [written.schema, written.name].filter((part) => part !== undefined).map(quoteIdentifier);
+/** The oid of a table as a statement names it; undefined where there is no table of that name. */
+export async function tableOid(
+  client: PostgresClient,
+  { schema, name }: WrittenTable,
+): Promise<number | undefined> {
+  const parts = [schema, name].filter((part) => part !== undefined).map(quoteIdentifier);
   const { rows } = await client.query<{ oid: string }>(
     "SELECT oid FROM pg_class WHERE oid = to_regclass($1) AND relkind IN ('r', 'p')",
-    [name.join(".")],
+    [parts.join(".")],
   );
   return rows[0] === undefined ? undefined : Number(rows[0].oid);
 }
 
 async function tableFacts(client: PostgresClient, template: SqlTemplate): Promise<TableFacts | undefined> {
-  const oid = await writtenOid(client, template);
+  const written = writtenTable(template);
+  const oid = written === undefined ? undefined : await tableOid(client, written);
   if (oid === undefined) return undefined;
   const named = await client.query<{ schema: string; name: string }>(
-    "SELECT relnamespace::regnamespace::name AS schema, relname AS name FROM pg_class WHERE oid = $1",
+    "SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1",
     [oid],
   );
   const columns = await client.query<{ name: string }>(COLUMNS_SQL, [oid]);
@@ -72,6 +75,19 @@ async function tableFacts(client: PostgresClient, template: SqlTemplate): Promis
     primaryKey: keys.find(({ is_primary: isPrimary }) => isPrimary === "t")?.columns ?? [],
     constraints: new Map(keys.map(({ name, columns: of }) => [name, of])),
   };
+}
+
+/** The columns of a table by name. */
+export async function tableColumns(
+  client: PostgresClient,
+  oid: number,
+): Promise<ReadonlyMap<string, TableColumn>> {
+  const { rows } = await client.query<{ name: string; type: string; not_null: string }>(
+    `SELECT attname AS name, format_type(atttypid, atttypmod) AS type, attnotnull AS not_null
+       FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped`,
+    [oid],
+  );
+  return new Map(rows.map(({ name, type, not_null }) => [name, { type, notNull: not_null === "t" }]));
 }
 
 async function functionFacts(client: PostgresClient, name: string): Promise<FunctionFacts | undefined> {

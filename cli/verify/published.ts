@@ -14,6 +14,19 @@ export interface ProgressView {
   refresh(): Promise<void>;
 }
 
+export interface AwaitOptions {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+  /** Of all comparisons with the source. */
+  readonly patience: Patience;
+}
+
+/** What is known of a source that was waited for in vain: as long as it stands there, nobody waits for it again. */
+export interface Patience {
+  /** Where it stood; undefined while it was not waited for in vain. */
+  stoodAt?: Lsn | "nowhere";
+}
+
 /**
  * Waits until every commit below the LSN is in the topics, and gives the bounds of one of them then.
  * Throws VERIFY_SOURCE_BEHIND after `timeoutMs`, KAFKA_*, PROGRESS_*.
@@ -23,7 +36,7 @@ export async function awaitPublished(
   reader: KafkaReader,
   topic: string,
   lsn: Lsn,
-  { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal },
+  { timeoutMs, signal, patience }: AwaitOptions,
 ): Promise<PartitionBounds[]> {
   const deadlineMs = Date.now() + timeoutMs;
   for (;;) {
@@ -33,7 +46,11 @@ export async function awaitPublished(
       const bounds = await reader.bounds([topic], signal);
       if (isReadable(progress, topic, bounds)) return bounds;
     }
-    if (Date.now() >= deadlineMs) throw behind(progress, topic, lsn, timeoutMs);
+    const standsAt = progress?.endLsn ?? "nowhere";
+    if (Date.now() >= deadlineMs || patience.stoodAt === standsAt) {
+      patience.stoodAt = standsAt;
+      throw behind(progress, topic, lsn, timeoutMs);
+    }
     await delay(POLL_MS, signal);
   }
 }

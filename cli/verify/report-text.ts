@@ -3,11 +3,11 @@ import { differences, type Found, type PairReport } from "./pair-report.ts";
 
 /** What a comparison has found, in lines. */
 export function pairText(report: PairReport): string {
-  const { incomparable, error, notes } = report;
+  const { incomparable, error, compared, notes } = report;
   const lines = [titleOf(report)];
   if (error !== null) lines.push(`${error.code}: ${error.message}`, `hint: ${error.hint}`);
-  else if (incomparable !== null) lines.push(`not compared: ${incomparable}`);
-  else lines.push(...foundLines(report));
+  if (incomparable !== null) lines.push(`not compared: ${incomparable}`);
+  if (compared) lines.push(...foundLines(report));
   lines.push(...notes.map((note) => `note: ${note}`));
   return lines.map((line, i) => (i === 0 ? line : `  ${line}`)).join("\n");
 }
@@ -16,26 +16,27 @@ export function pairText(report: PairReport): string {
 export function verdictLine(reports: readonly PairReport[]): string {
   const failed = reports.filter(({ error }) => error !== null);
   const incomparable = reports.filter((report) => report.error === null && report.incomparable !== null);
-  const compared = reports.filter((report) => report.error === null && report.incomparable === null);
+  const compared = reports.filter((report) => report.compared);
   const differing = compared.filter((report) => differences(report) > 0);
   const keys = compared.reduce((sum, report) => sum + report.keys, 0);
   const unsettled = compared.reduce((sum, report) => sum + report.unsettled.count, 0);
+  const outcome = unsettled > 0 ? "none different" : "all equal";
   const parts = [
     differing.length === 0
-      ? `${plural(compared.length, "comparison")} of ${count(keys)} keys, all equal`
+      ? `${plural(compared.length, "comparison")} of ${count(keys)} keys, ${outcome}`
       : differing.map((report) => `${shortName(report)}: ${countsOf(report)}`).join("; "),
   ];
   if (compared.length === 0) parts.shift();
   if (failed.length > 0) parts.push(`failed: ${failed.map(shortName).join(", ")}`);
   if (unsettled > 0) parts.push(`${count(unsettled)} unsettled`);
   if (incomparable.length > 0) parts.push(`not compared: ${incomparable.map(shortName).join(", ")}`);
-  return `${verdictOf(failed.length, differing.length, compared.length)}: ${parts.join("; ")}`;
-}
-
-function verdictOf(failed: number, differing: number, compared: number): string {
-  if (failed > 0) return "FAILED";
-  if (differing > 0) return "DIFFERENT";
-  return compared > 0 ? "EQUAL" : "NOTHING COMPARED";
+  const words: readonly [string, boolean][] = [
+    ["DIFFERENT", differing.length > 0],
+    ["FAILED", failed.length > 0],
+    ["UNSETTLED", unsettled > 0],
+    ["EQUAL", compared.length > 0],
+  ];
+  return `${words.find(([, applies]) => applies)?.[0] ?? "NOTHING COMPARED"}: ${parts.join("; ")}`;
 }
 
 function titleOf(report: PairReport): string {
@@ -66,7 +67,11 @@ function foundLines(report: PairReport): string[] {
     lines.push(...more(different));
   }
   if (undecodable.count > 0) {
-    lines.push("undecodable: not written by a source, or with a schema that the registry does not have");
+    lines.push(
+      kind === "source"
+        ? "undecodable: not written by a source, or with a schema that the registry does not have"
+        : "undecodable: cannot be decoded, or has values that the statement does not take",
+    );
     lines.push(...undecodable.first.map(({ at, key, reason }) => `  ${at} key ${key}: ${reason}`));
     lines.push(...more(undecodable));
   }

@@ -1,4 +1,4 @@
-import { encodeKeyRecord, KIND, keyRecord, readKeyRecords } from "./key-records.ts";
+import { encodeKeyRecord, KIND, keyRecord, recordsOf } from "./key-records.ts";
 import { SpillFile } from "./spill-file.ts";
 
 /** Which rows of a destination are accounted for; kept on disk. */
@@ -14,38 +14,32 @@ export class RowLedger implements Disposable {
   /** The row belongs to an event. */
   note(identity: string): void {
     this.noted++;
-    this.#append(identity, KIND.row);
+    this.#append(identity, KIND.row, "");
   }
 
-  /** The row is there. */
-  present(identity: string): void {
-    this.#append(identity, KIND.live);
+  /** The row is there; `key` is what people know it by. */
+  present(identity: string, key: string): void {
+    this.#append(identity, KIND.live, key);
   }
 
-  /** How many rows are there and belong to no event, and the first of them. */
-  unaccounted(show: number): { count: number; first: string[] } {
-    const found = { count: 0, first: [] as string[] };
+  /** The keys of the rows that are there and belong to no event. */
+  *unaccounted(): Generator<string> {
     for (let bucket = 0; bucket < this.#file.buckets; bucket++) {
-      const records = [...readKeyRecords(this.#file.read(bucket))];
-      const known = new Set(
-        records.filter(({ kind }) => kind === KIND.row).map(({ key }) => key.toString("latin1")),
-      );
-      for (const { kind, key } of records) {
-        const identity = key.toString("latin1");
-        if (kind !== KIND.live || known.has(identity)) continue;
-        found.count++;
-        if (found.first.length < show) found.first.push(identity);
-      }
+      const known = new Set<string>();
+      for (const { kind, key } of recordsOf(this.#file, bucket))
+        if (kind === KIND.row) known.add(key.toString("latin1"));
+      for (const { kind, key, print } of recordsOf(this.#file, bucket))
+        if (kind === KIND.live && !known.has(key.toString("latin1"))) yield print.toString();
     }
-    return found;
   }
 
   [Symbol.dispose](): void {
     this.#file[Symbol.dispose]();
   }
 
-  #append(identity: string, kind: typeof KIND.row | typeof KIND.live): void {
+  #append(identity: string, kind: typeof KIND.row | typeof KIND.live, shown: string): void {
     const key = Buffer.from(identity, "latin1");
-    this.#file.append(this.#file.bucketOf(key), encodeKeyRecord(keyRecord(kind, key)));
+    const record = keyRecord(kind, key, { print: Buffer.from(shown) });
+    this.#file.append(this.#file.bucketOf(key), encodeKeyRecord(record));
   }
 }

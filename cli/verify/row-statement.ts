@@ -8,9 +8,13 @@ import { type ParameterUse, renderExpression } from "./derive/inserted-expressio
 export interface RowStatement {
   /**
    * Takes one text[] for each parameter of the consumer schema's statement, and one of any texts, as long, before them.
-   * Gives, for each event in order, its row's identity (null when there is none), then t or f for each compared column.
+   * Gives, for each event in order, its number from 1, its row's identity (null when there is none), then t or f for
+   * each compared column. An event has several rows where its key is null and nulls are distinct. `identity` leaves the
+   * compared columns out: it reads nothing of an event but what finds its row. `mayBeNull` is of all its events.
    */
-  readonly text: string;
+  text(what: "columns" | "identity", mayBeNull: boolean): string;
+  /** Whether a key column may be null for an event: looking for nulls takes time where a table has many of them. */
+  mayBeNull(values: readonly (string | null)[]): boolean;
   /** The compared columns, with the fields that each shows. */
   readonly columns: readonly { readonly column: string; readonly fields: readonly string[] }[];
 }
@@ -18,15 +22,22 @@ export interface RowStatement {
 /** What tells a row of a table, partitions included, from all others of a snapshot. */
 export const IDENTITY = "_rejot_t.tableoid::text || _rejot_t.ctid::text";
 
+/** A column of the table. */
+export interface TableColumn {
+  /** With its modifier: what an INSERT casts to. */
+  readonly type: string;
+  readonly notNull: boolean;
+}
+
 /**
  * Writes the SELECT. Values are compared as text, after the cast that an INSERT does: every type has one, and values
- * that are equal and not the same (1.0 and 1.00) are told apart. `types` are those of the table's columns.
+ * that are equal and not the same (1.0 and 1.00) are told apart. `columns` are the table's.
  */
 export function rowStatement(
   template: SqlTemplate,
   { table, key, compared }: DerivedRows,
   { shape, castTypes }: StatementParameters,
-  types: ReadonlyMap<string, string>,
+  columns: ReadonlyMap<string, TableColumn>,
   fields: readonly string[],
 ): RowStatement {
   const byUse = shape.names.length !== template.names.length;
@@ -36,7 +47,7 @@ export function rowStatement(
       const index = indexOf(use);
       return `(_rejot_p._rejot_c${index}::${castTypes[index]})`;
     });
-    return `(${text})::${types.get(column)}`;
+    return `(${text})::${columns.get(column)?.type}`;
   };
   const own = (column: string): string => `_rejot_t.${quoteIdentifier(column)}`;
   const arrays = ["$1::text[]", ...castTypes.map((_, i) => `$${i + 2}::text[]`)].join(", ");
@@ -44,12 +55,28 @@ export function rowStatement(
   const same = compared.map(
     (column) => `${own(column.column)}::text IS NOT DISTINCT FROM (${value(column)})::text`,
   );
-  const found = key.map((column) => `${own(column.column)} = ${value(column)}`);
+  const nullable = key.filter(({ column }) => columns.get(column)?.notNull !== true);
+  // IS NOT DISTINCT FROM would not use the key's index.
+  const condition = (column: DerivedColumn, mayBeNull: boolean): string => {
+    const [stored, wanted] = [own(column.column), value(column)];
+    const equal = `${stored} = ${wanted}`;
+    if (!mayBeNull || !nullable.includes(column)) return equal;
+    return `(${equal} OR (${stored} IS NULL AND ${wanted} IS NULL))`;
+  };
   return {
-    text:
-      `SELECT ${[IDENTITY, ...same].join(",\n")}\nFROM unnest(${arrays}) WITH ORDINALITY AS _rejot_p(${names})\n` +
-      `LEFT JOIN ${quoteIdentifier(table.schema)}.${quoteIdentifier(table.name)} AS _rejot_t ON ${found.join(" AND ")}\n` +
-      "ORDER BY _rejot_p._rejot_ord",
+    text: (what, mayBeNull) => {
+      const outputs = ["_rejot_p._rejot_ord", IDENTITY, ...(what === "columns" ? same : [])];
+      return (
+        `SELECT ${outputs.join(",\n")}\nFROM unnest(${arrays}) WITH ORDINALITY AS _rejot_p(${names})\n` +
+        `LEFT JOIN ${quoteIdentifier(table.schema)}.${quoteIdentifier(table.name)} AS _rejot_t ` +
+        `ON ${key.map((column) => condition(column, mayBeNull)).join(" AND ")}\nORDER BY _rejot_p._rejot_ord`
+      );
+    },
+    mayBeNull: (values) =>
+      nullable.some(({ field, expression: { parts } }) => {
+        const uses = parts.filter((part) => typeof part !== "string");
+        return field === undefined ? uses.length > 0 : uses.some((use) => values[indexOf(use)] === null);
+      }),
     columns: compared.map(({ column, expression }) => ({
       column,
       fields: fieldsOf(expression.parts, template, fields),

@@ -4,17 +4,19 @@ import type { KafkaReader, PartitionBounds } from "../../shared/kafka/kafka-read
 import type { ResolvedPublicSchema } from "../../shared/manifest/workspace.ts";
 import { formatLsn, type Lsn } from "../../shared/postgres/lsn.ts";
 import type { SchemaRegistry } from "../../shared/registry/schema-registry.ts";
-import type { ChunkSchema } from "../../source-connector/transformer/chunk-tables.ts";
 import { FieldPrints, wholePrint } from "./field-prints.ts";
 import { Findings } from "./findings.ts";
-import { encodeKeyRecord, KIND, type Kind, keyRecord, type Place, readKeyRecords } from "./key-records.ts";
+import { encodeKeyRecord, KIND, type Kind, keyRecord, type Place, recordsOf } from "./key-records.ts";
 import { type KeyState, keyStates, placeOf, verdictOf } from "./key-states.ts";
 import { newReport, type PairReport } from "./pair-report.ts";
-import { awaitPublished, type ProgressView } from "./published.ts";
+import { awaitPublished, type Patience, type ProgressView } from "./published.ts";
+import type { SchemaRows } from "./schema-rows.ts";
 import type { SourceRows } from "./source-rows.ts";
 import { SpillFile } from "./spill-file.ts";
 import { isSamePlace, MOVING, Suspects } from "./suspects.ts";
 import { commitLsnOf, countWithin, topicRecords } from "./topic-records.ts";
+
+const KEYS_AT_ONCE = 1_000;
 
 /** What a comparison needs beside the two sides. */
 export interface AuditSettings {
@@ -32,12 +34,12 @@ export interface AuditSettings {
 }
 
 export interface SourceAuditOptions extends AuditSettings {
-  /** Index into the source's public schemas. */
-  readonly schema: number;
   readonly publicSchema: ResolvedPublicSchema;
+  readonly schemaRows: SchemaRows;
   readonly rows: SourceRows;
   readonly progress: ProgressView;
   readonly reader: KafkaReader;
+  readonly patience: Patience;
 }
 
 /**
@@ -67,29 +69,35 @@ export class SourceAudit {
     this.#findings = new Findings(this.report, registry, show);
   }
 
-  /** Fills the report. Throws what a source's start throws, BACKFILL_TABLE_*, VERIFY_*, KAFKA_*, REGISTRY_*. */
+  /** Fills the report. Throws what a backfill meets, VERIFY_*, KAFKA_*, REGISTRY_*. */
   async run(): Promise<void> {
-    const { rows, schema, rounds, publicSchema } = this.#options;
-    const chunks = await rows.chunks(schema);
+    const { rounds, publicSchema, schemaRows } = this.#options;
+    if (schemaRows.extras === "unknown") {
+      this.report.extra = null;
+      this.report.notes.push(
+        "extra objects are not looked for: an object may outlive its rows, and no transformation can be run for a key alone",
+      );
+    }
     this.report.extraAllowed = !publicSchema.schema.config.transformations.some(
       ({ operation, emit }) => operation === "delete" && emit !== "upsert",
     );
     let suspects: Suspects | undefined;
     try {
       do {
-        const next = await this.#round(chunks, suspects);
+        const next = await this.#round(suspects);
         suspects?.[Symbol.dispose]();
         suspects = next;
         this.report.rounds++;
-      } while (suspects.count > 0 && this.report.rounds < rounds);
-      for (const key of suspects.all()) await this.#findings.unsettled(key);
+      } while (suspects.open > 0 && this.report.rounds < rounds);
+      for (const key of suspects.openKeys()) await this.#findings.unsettled(key);
     } finally {
       suspects?.[Symbol.dispose]();
     }
+    this.report.compared = true;
     this.#addNotes();
   }
 
-  async #round(chunks: readonly ChunkSchema[], before: Suspects | undefined): Promise<Suspects> {
+  async #round(before: Suspects | undefined): Promise<Suspects> {
     const { rows, progress, reader, publicSchema, workDir } = this.#options;
     try {
       const lsn = await rows.begin();
@@ -99,7 +107,7 @@ export class SourceAudit {
       if (before === undefined) this.#records = countWithin(bounds) * 2;
       using file = new SpillFile(workDir, this.#records);
       await this.#spillTopic(file, bounds, lsn, before);
-      await this.#spillRows(file, chunks, before);
+      await this.#spillRows(file, before);
       return await this.#judge(file, before);
     } finally {
       await rows.end();
@@ -136,14 +144,10 @@ export class SourceAudit {
     }
   }
 
-  async #spillRows(
-    file: SpillFile,
-    chunks: readonly ChunkSchema[],
-    before: Suspects | undefined,
-  ): Promise<void> {
-    const { rows, schema } = this.#options;
+  async #spillRows(file: SpillFile, before: Suspects | undefined): Promise<void> {
+    const { rows, schemaRows } = this.#options;
     let done = 0;
-    for await (const events of rows.read(schema, chunks)) {
+    for await (const events of rows.read(schemaRows)) {
       for (const { key, value } of events) {
         if (value === null || before?.mayHave(key) === false) continue;
         const [, print = Buffer.alloc(0)] = await this.#print(value, before);
@@ -167,15 +171,33 @@ export class SourceAudit {
     try {
       for (let bucket = 0; bucket < file.buckets; bucket++) {
         const earlier = before?.inBucket(bucket);
-        for (const [name, state] of keyStates(readKeyRecords(file.read(bucket)))) {
-          const judged = earlier?.get(name);
-          if (before === undefined || judged !== undefined) await this.#judgeKey(state, judged, next);
-        }
+        const states = keyStates(recordsOf(file, bucket));
+        if (earlier !== undefined)
+          for (const name of states.keys()) if (!earlier.has(name)) states.delete(name);
+        if (this.#options.schemaRows.extras === "by key") await this.#addByKey(states, before);
+        for (const [name, state] of states) await this.#judgeKey(state, earlier?.get(name), next);
       }
       return next;
     } catch (error) {
       next[Symbol.dispose]();
       throw error;
+    }
+  }
+
+  /** An object may outlive the rows that are read for it: its SQL is run for its key. */
+  async #addByKey(states: ReadonlyMap<string, KeyState>, before: Suspects | undefined): Promise<void> {
+    const { rows, schemaRows } = this.#options;
+    const alone = [...states.values()].filter(({ event, rows: given }) => {
+      return given.length === 0 && event !== undefined && event.kind !== KIND.tombstone;
+    });
+    for (let from = 0; from < alone.length; from += KEYS_AT_ONCE) {
+      const keys = alone.slice(from, from + KEYS_AT_ONCE).map(({ key }) => key);
+      for (const { key, value } of await rows.ofKeys(schemaRows, keys)) {
+        const state = states.get(key.toString("latin1"));
+        if (value === null || state === undefined) continue;
+        const [, print = Buffer.alloc(0)] = await this.#print(value, before);
+        state.rows.push(print);
+      }
     }
   }
 

@@ -63,24 +63,15 @@ export class SpillFile implements Disposable {
     bucket.used += record.copy(bucket.pending, bucket.used);
   }
 
-  /** All records of a bucket, as they were appended. Throws VERIFY_WORK_DIR. */
-  read(index: number): Buffer {
+  /**
+   * All records of a bucket, as they were appended, in parts of whole records: a key that changed all the time may have
+   * more of them than memory holds. Throws VERIFY_WORK_DIR.
+   */
+  *parts(index: number): Generator<Buffer> {
     const { extents, pending, used } = this.#bucket(index);
-    let length = used;
-    for (let i = 1; i < extents.length; i += 2) length += extents[i] as number;
-    const bytes = Buffer.allocUnsafe(length);
-    let at = 0;
-    for (let i = 0; i < extents.length; i += 2) {
-      const [position, size] = [extents[i] as number, extents[i + 1] as number];
-      for (let done = 0; done < size; ) {
-        const count = this.#checked(() => readSync(this.#file, bytes, at, size - done, position + done));
-        if (count === 0) throw new RejotError("INTERNAL_ERROR", { detail: "a spilled bucket is cut short" });
-        done += count;
-        at += count;
-      }
-    }
-    pending.copy(bytes, at, 0, used);
-    return bytes;
+    for (let i = 0; i < extents.length; i += 2)
+      yield this.#read(extents[i] as number, extents[i + 1] as number);
+    if (used > 0) yield Buffer.from(pending.subarray(0, used));
   }
 
   /** Size on disk. */
@@ -90,6 +81,16 @@ export class SpillFile implements Disposable {
 
   [Symbol.dispose](): void {
     closeSync(this.#file);
+  }
+
+  #read(position: number, size: number): Buffer {
+    const bytes = Buffer.allocUnsafe(size);
+    for (let done = 0; done < size; ) {
+      const count = this.#checked(() => readSync(this.#file, bytes, done, size - done, position + done));
+      if (count === 0) throw new RejotError("INTERNAL_ERROR", { detail: "a spilled bucket is cut short" });
+      done += count;
+    }
+    return bytes;
   }
 
   #flush(bucket: Bucket): void {

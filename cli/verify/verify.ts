@@ -13,14 +13,16 @@ import type {
   Workspace,
 } from "../../shared/manifest/workspace.ts";
 import { createLogger } from "../../shared/observability/logger.ts";
+import { isSameDatabase } from "../../shared/postgres/servers.ts";
 import { createSchemaRegistry, type SchemaRegistry } from "../../shared/registry/schema-registry.ts";
-import { DestinationLetters } from "../../sink-connector/postgres-destination-letters.ts";
 import type { SourceConfig } from "../../source-connector/config.ts";
 import { ProgressWatcher } from "../../source-connector/progress/kafka-progress.ts";
 import { requireSameHistory } from "../../source-connector/setup/starting-point.ts";
 import { DestinationAudit } from "./destination-audit.ts";
 import { newReport, type PairReport } from "./pair-report.ts";
 import { PostgresDestinationCheck } from "./postgres-destination-check.ts";
+import type { SchemaRows } from "./schema-rows.ts";
+import { SinkWatch } from "./sink-watch.ts";
 import { type AuditSettings, SourceAudit } from "./source-audit.ts";
 import { SourceRows } from "./source-rows.ts";
 
@@ -38,7 +40,8 @@ export interface VerifyOptions extends Omit<AuditSettings, "registry" | "workDir
 
 /**
  * Compares, one after the other, all that is wanted. What fails is a report with an error: one server that is away does
- * not keep the others from being looked at. Gives the reports, and the exit code of the first that failed.
+ * not keep the others from being looked at. Gives the reports, and the exit code of the first that failed. Throws the
+ * signal's reason: what was compared until then is not the answer.
  */
 export async function verify(
   options: VerifyOptions,
@@ -46,6 +49,7 @@ export async function verify(
   const reports: PairReport[] = [];
   let failure = 0;
   const done = (report: PairReport, error?: unknown): void => {
+    options.signal.throwIfAborted();
     if (error !== undefined) {
       report.error = errorOf(error);
       if (failure === 0) failure = ERRORS[report.error.code].exitCode;
@@ -66,6 +70,7 @@ export async function verify(
     );
     if (consumers.length > 0) await verifyDestination(destination, consumers, options, done);
   }
+  options.signal.throwIfAborted();
   return { reports, failure };
 }
 
@@ -76,9 +81,12 @@ async function verifySource(source: ResolvedSource, options: VerifyOptions, done
   await using cleanup = new AsyncDisposableStack();
   const { topicPrefix = "" } = source.eventStore;
   const registry = registryOf(source.eventStore);
-  const left = [...source.publicSchemas];
+  let left = source.publicSchemas;
   try {
     const rows = cleanup.use(await SourceRows.open({ source, config, registry, timeoutMs, signal }));
+    const prepared = await prepare(rows, left, done);
+    left = prepared.map(({ publicSchema }) => publicSchema);
+    if (left.length === 0) return;
     const kafka = createKafka(source.eventStore, {
       clientId: "rejot-verify",
       logger: createLogger("verify"),
@@ -90,18 +98,40 @@ async function verifySource(source: ResolvedSource, options: VerifyOptions, done
     cleanup.defer(() => progress.stop());
     // LSNs of another cluster, or of another line of its history, mean nothing.
     requireSameHistory({ progress: progress.progress, ...(await rows.identity()) });
-    for (const [schema, publicSchema] of source.publicSchemas.entries()) {
-      left.shift();
-      const more = { registry, workDir, timeoutMs, signal };
-      const audit = new SourceAudit({ ...settings, ...more, schema, publicSchema, rows, progress, reader });
+    const patience = {};
+    for (const { publicSchema, schemaRows } of prepared) {
+      left = left.slice(1);
+      const more = { registry, workDir, timeoutMs, signal, patience };
+      const audit = new SourceAudit({
+        ...settings,
+        ...more,
+        publicSchema,
+        schemaRows,
+        rows,
+        progress,
+        reader,
+      });
       await audit.run().then(
         () => done(audit.report),
         (error: unknown) => done(audit.report, error),
       );
     }
   } catch (error) {
+    signal.throwIfAborted();
     for (const publicSchema of left) done(newReport(aboutSource(publicSchema)), error);
   }
+}
+
+/** The public schemas whose rows can be read; of the others it is said at once why not. */
+async function prepare(rows: SourceRows, publicSchemas: readonly ResolvedPublicSchema[], done: Done) {
+  const prepared: { publicSchema: ResolvedPublicSchema; schemaRows: SchemaRows }[] = [];
+  for (const publicSchema of publicSchemas) {
+    await rows.schema(publicSchema).then(
+      (schemaRows) => void prepared.push({ publicSchema, schemaRows }),
+      (error: unknown) => done(newReport(aboutSource(publicSchema)), error),
+    );
+  }
+  return prepared;
 }
 
 async function verifyDestination(
@@ -112,55 +142,49 @@ async function verifyDestination(
 ): Promise<void> {
   const { workDir = tmpdir(), config: _config, ...settings } = options;
   const { eventStore, manifestSlug, dataStoreSlug } = destination;
-  const registry = registryOf(eventStore);
-  const group = consumerGroup(eventStore.topicPrefix ?? "", manifestSlug, dataStoreSlug);
-  const kafka = createKafka(eventStore, { clientId: "rejot-verify", logger: createLogger("verify") });
-  const reader = createKafkaReader(kafka);
+  await using cleanup = new AsyncDisposableStack();
+  const left = [...consumers];
   try {
+    const registry = registryOf(eventStore);
+    const group = consumerGroup(eventStore.topicPrefix ?? "", manifestSlug, dataStoreSlug);
+    const kafka = createKafka(eventStore, { clientId: "rejot-verify", logger: createLogger("verify") });
+    const reader = createKafkaReader(kafka);
+    cleanup.defer(() => reader.close());
+    const watch = new SinkWatch();
     for (const consumer of consumers) {
-      const check = { ...settings, workDir, destination, consumer, group, registry };
+      left.shift();
+      const others = consumersOf(destination, options.workspace).filter((each) => each !== consumer);
+      const check = { ...settings, workDir, destination, consumer, others, group, registry };
       const audit = new DestinationAudit({
         ...settings,
         registry,
         workDir,
         reader,
+        watch,
         about: aboutConsumer(destination, consumer),
         createCheck: () => new PostgresDestinationCheck(check),
       });
-      await audit.run().then(
-        async () => {
-          await addNotes(audit.report, destination, consumer);
-          done(audit.report);
-        },
-        (error: unknown) => done(audit.report, error),
+      const error = await audit.run().then(
+        () => undefined,
+        (reason: unknown) => reason,
       );
+      if (consumer.publicSchema === undefined) audit.report.notes.push(UNKNOWN_PUBLISHER);
+      done(audit.report, error);
     }
-  } finally {
-    await reader.close();
+  } catch (error) {
+    options.signal.throwIfAborted();
+    for (const consumer of left) done(newReport(aboutConsumer(destination, consumer)), error);
   }
 }
 
-/** What explains differences. */
-async function addNotes(
-  { notes }: PairReport,
-  destination: ResolvedDestination,
-  { consumerSchema, publicSchema, topic }: ResolvedConsumer,
-): Promise<void> {
-  if (publicSchema === undefined)
-    notes.push("its publisher's manifest is not in the workspace: source and topic are not compared");
-  const letters = await DestinationLetters.open(destination);
-  try {
-    const name = `${destination.manifestSlug}/${consumerSchema.name}`;
-    const waiting = (await letters.counts())
-      .filter((each) => each.consumerName === name && each.topic === topic)
-      .reduce((sum, each) => sum + each.waiting, 0);
-    if (waiting > 0)
-      notes.push(
-        `${waiting} of its events were set aside (rejot-kafka dead-letters list): their rows are older`,
-      );
-  } finally {
-    await letters.close();
-  }
+const UNKNOWN_PUBLISHER =
+  "its publisher's manifest is not in the workspace: source and topic are not compared";
+
+/** The consumer schemas of all destinations that are the same database. */
+function consumersOf(database: ResolvedDestination, { destinations }: Workspace): ResolvedConsumer[] {
+  return destinations
+    .filter(({ connection }) => isSameDatabase(connection, database.connection))
+    .flatMap(({ consumers }) => consumers);
 }
 
 function registryOf({ schemaRegistry: { url, auth } }: ResolvedDestination["eventStore"]): SchemaRegistry {

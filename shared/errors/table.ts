@@ -1264,13 +1264,50 @@ export const ERRORS = {
     retryable: true,
     exitCode: 3,
   },
+  VERIFY_SINK_BEHIND: {
+    title: "Events wait, and the sink does not apply them",
+    cause: "No sink runs for the destination, or it has stopped over an event that it cannot apply.",
+    hint: "Look whether a sink runs, at its status (/readyz: state, heldTopics) and at its log; `rejot-kafka dead-letters list` shows what it has set aside. What it has applied was compared all the same.",
+    retryable: true,
+    exitCode: 3,
+  },
+  VERIFY_NEVER_PUBLISHED: {
+    title: "There is nothing to compare a destination with: its public schema was never published",
+    cause:
+      "The registry has no schema of the topic. The source never ran, or it publishes under another name.",
+    hint: "Start the source, or correct the name and major version in the consumer schema's publicSchema and the manifest's topicPrefix.",
+    retryable: false,
+    exitCode: 1,
+  },
+  VERIFY_TIMEOUT: {
+    title: "A database did not answer verify in time",
+    cause: "A table is locked, a query takes longer than --timeout, or the server has fallen silent.",
+    hint: "Look who holds locks (SELECT * FROM pg_locks WHERE NOT granted) and what runs (pg_stat_activity), or allow more time with --timeout.",
+    retryable: true,
+    exitCode: 3,
+  },
+  VERIFY_INTERRUPTED: {
+    title: "A database broke off what verify asked it",
+    cause:
+      "It was shut down or restarted, lacked connections, memory or disk, or a conflict was decided against verify.",
+    hint: "Run verify again; where it happens each time, look into the server's log.",
+    retryable: true,
+    exitCode: 3,
+  },
+  VERIFY_REFUSED: {
+    title: "A database refuses what verify asks it",
+    cause: "A table or function was changed while it was compared, or the statement does not fit the table.",
+    hint: "Run verify again; look at what the server says and at the consumer schema's statement.",
+    retryable: false,
+    exitCode: 1,
+  },
   VERIFY_SNAPSHOT_LATE: {
     title: "The source database gave no consistent snapshot in time",
     cause:
       "A snapshot with an exact position waits until the transactions are over that were writing when it was asked for.",
     hint: "Look for long transactions (SELECT * FROM pg_stat_activity ORDER BY xact_start) and prepared ones (pg_prepared_xacts), or allow more time with --timeout.",
     retryable: true,
-    exitCode: 1,
+    exitCode: 3,
   },
   VERIFY_WORK_DIR: {
     title: "Intermediate results could not be kept on disk",

@@ -29,6 +29,15 @@ export function serverName(connection: PostgresConnection): string {
   return `${servers.join(",")}/${connection.database}`;
 }
 
+/** Whether two connections lead to one database, as far as their names tell. */
+export function isSameDatabase(a: PostgresConnection, b: PostgresConnection): boolean {
+  const others = serversOf(b);
+  return (
+    a.database === b.database &&
+    serversOf(a).some(({ host, port }) => others.some((other) => other.host === host && other.port === port))
+  );
+}
+
 function listOf(text: string): string[] {
   return text.split(",").map((part) => part.trim());
 }

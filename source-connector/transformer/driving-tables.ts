@@ -39,7 +39,11 @@ export function drivingTables(
   return candidates.filter((candidate) => isOneToOne(candidate, keyFields)).map(({ table }) => table);
 }
 
-function isOneToOne({ table, template, uniqueKeys }: Candidate, keyFields: readonly string[]): boolean {
+/** Whether each object of the transformation has one row of its table for its own. */
+export function isOneToOne(
+  { table, template, uniqueKeys }: Candidate,
+  keyFields: readonly string[],
+): boolean {
   const shape = selectShape(template);
   const reference = shape.tables.find(
     ({ topLevel, name, schema }) =>

@@ -1,5 +1,7 @@
+import { readFile, writeFile } from "node:fs/promises";
 import { type CompressionTypes, Partitioners } from "kafkajs";
 import { expect, test } from "vitest";
+import type { Manifest } from "../../shared/manifest/schema.ts";
 import { waitForBackfill } from "../support/backfill.ts";
 import { plainKafka } from "../support/kafka.ts";
 import { createSourceFixture, type SourceFixture, transformationsOf } from "../support/source.ts";
@@ -138,7 +140,7 @@ test("a transaction that stays open is named, not waited for for ever", async ()
   const client = await fixture.database.connect();
   await client.query("BEGIN; UPDATE item SET price = 0 WHERE id = 1");
   const { exitCode, comparisons } = await verifyJson(fixture.manifestPath, "--timeout", "1");
-  expect([exitCode, comparisons.map(faultsOf)]).toEqual([1, [{ error: "VERIFY_SNAPSHOT_LATE" }]]);
+  expect([exitCode, comparisons.map(faultsOf)]).toEqual([3, [{ error: "VERIFY_SNAPSHOT_LATE" }]]);
   await client.query("ROLLBACK");
   expect((await verifyJson(fixture.manifestPath)).exitCode).toBe(0);
 });
@@ -156,4 +158,62 @@ test("what is asked wrongly is told", async () => {
   await waitForBackfill(() => source.status, "item.v1");
   const nowhere = await runVerify(fixture.manifestPath, "--work-dir", "/no/such/folder");
   expect(nowhere).toMatchObject({ exitCode: 1, stdout: expect.stringMatching(/VERIFY_WORK_DIR: .*ENOENT/) });
+});
+
+const totals = (buyer: string) =>
+  `SELECT b.id, count(p.id)::bigint AS n FROM buyer b LEFT JOIN purchase p ON p.buyer = b.id WHERE b.id = ${buyer} GROUP BY b.id`;
+
+test.each([
+  ["its SQL is run for its key", ":buyer", { keys: 6, equal: 5, extra: { count: 1, first: ['{"id":9}'] } }],
+  ["no SQL can be run for a key", "(SELECT :buyer::bigint)", { keys: 4, equal: 4, extra: null }],
+])("an object that outlives its rows is not too much: %s", async (_what, placeholder, expected) => {
+  const sql = totals(placeholder);
+  await using fixture = await createSourceFixture({
+    backfill: "auto",
+    sql: `CREATE TABLE buyer (id bigint PRIMARY KEY); CREATE TABLE purchase (id bigint PRIMARY KEY, buyer bigint NOT NULL);
+      ALTER TABLE purchase REPLICA IDENTITY FULL;
+      INSERT INTO buyer SELECT generate_series(1, 5); INSERT INTO purchase SELECT i, i FROM generate_series(1, 5) i`,
+    schemas: [
+      {
+        name: "totals",
+        fields: { id: "integer", n: "integer" },
+        key: ["id"],
+        transformations: [
+          ...transformationsOf("purchase", sql),
+          { operation: "delete", table: "purchase", emit: "upsert", sql },
+          { operation: "delete", table: "buyer", sql: "SELECT :id AS id" },
+        ],
+      },
+    ],
+  });
+  await using source = await fixture.start();
+  await waitForBackfill(() => source.status, "totals.v1");
+  await fixture.database.query("DELETE FROM purchase WHERE id = 3");
+  const [record] = await fixture.read("totals");
+  if (record?.rawKey == null) throw new Error("no event");
+  const key = Buffer.concat([record.rawKey.subarray(0, 5), Buffer.from([18])]);
+  await produce(fixture.topicOf("totals"), [{ partition: record.partition, key, value: record.rawValue }]);
+  const { comparisons } = await verifyJson(fixture.manifestPath);
+  expect(comparisons[0]).toMatchObject(expected);
+});
+
+test("a public schema that is not registered yet, or whose table is gone, fails alone", async () => {
+  await using fixture = await createFixture();
+  await using source = await fixture.start();
+  await waitForBackfill(() => source.status, "item.v1");
+  const manifest = JSON.parse(await readFile(fixture.manifestPath, "utf8")) as Manifest;
+  const [item] = manifest.publicSchemas ?? [];
+  if (item === undefined) throw new Error("no public schema");
+  const gone = structuredClone(item);
+  for (const transformation of gone.config.transformations) transformation.table = "gone";
+  manifest.publicSchemas?.unshift({ ...item, name: "fresh" });
+  manifest.publicSchemas?.push({ ...gone, version: { major: 2, minor: 0 } });
+  await writeFile(fixture.manifestPath, JSON.stringify(manifest));
+  const { exitCode, comparisons } = await verifyJson(fixture.manifestPath);
+  expect([exitCode, ...comparisons.map(faultsOf)]).toEqual([
+    1,
+    { error: "SCHEMA_NOT_REGISTERED" },
+    { error: "SCHEMA_NOT_REGISTERED" },
+    {},
+  ]);
 });

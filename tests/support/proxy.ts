@@ -7,13 +7,15 @@ export interface Proxy extends AsyncDisposable {
   readonly port: number;
   /** Closes all connections in order and refuses new ones, as a server that is down. */
   cut(): void;
+  /** Refuses new connections, and leaves those that are open. */
+  refuse(): void;
   /** Ends all connections by a reset; new ones are accepted. */
   reset(): void;
   /** Passes nothing on, in either direction, and closes nothing: a network that swallows packets. */
   stall(): void;
   /** Passes everything on, each piece so much later. 0 for at once. */
   delay(ms: number): void;
-  /** Ends cut, stall and delay. */
+  /** Ends cut, refuse, stall and delay. */
   heal(): void;
   /** Connections open now. */
   readonly connections: number;
@@ -72,6 +74,9 @@ export async function startProxy(target: { host: string; port: number }): Promis
     cut: () => {
       mode = "cut";
       closeAll();
+    },
+    refuse: () => {
+      mode = "cut";
     },
     reset: () => {
       for (const { client, server } of links) {

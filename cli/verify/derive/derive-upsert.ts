@@ -11,12 +11,20 @@ import { type Expression, insertedExpressions } from "./inserted-expressions.ts"
 import { impurity } from "./pure-expression.ts";
 import { namesOf, sameTree } from "./tree.ts";
 
-/** The table that an INSERT or DELETE is for, as it is written; undefined for other statements. */
-export function writtenTable(
-  template: SqlTemplate,
-): { schema: string | undefined; name: string } | undefined {
+/** A table as a statement names it. */
+export interface WrittenTable {
+  readonly schema: string | undefined;
+  readonly name: string;
+}
+
+/** The table that an INSERT or DELETE is for; undefined for other statements. */
+export function writtenTable(template: SqlTemplate): WrittenTable | undefined {
   if (template.kind !== "InsertStmt" && template.kind !== "DeleteStmt") return undefined;
-  const relation = template.statement.relation as Node;
+  return namedTable(template.statement.relation as Node);
+}
+
+/** The table of a RangeVar. */
+export function namedTable(relation: Node): WrittenTable {
   return { schema: relation.schemaname as string | undefined, name: String(relation.relname) };
 }
 
