@@ -117,7 +117,7 @@ export async function takeOver(
   { context, cleanup, watcher, system }: TakeOverOptions,
   partitions: ReadonlyMap<string, number>,
 ): Promise<KafkaPublisher> {
-  const { source, config, instance, kafka, progressTopic, claim } = context;
+  const { source, config, instance, kafka, progressTopic, claim, state } = context;
   const alive = new SignOfLife(kafka, progressTopic, claim);
   cleanup.defer(() => alive.stop());
   await alive.start(config.aliveMs);
@@ -134,6 +134,7 @@ export async function takeOver(
       partitions,
       transactionTimeoutMs: config.transactionTimeoutMs,
       identity: { instance, systemIdentifier: system.systemIdentifier, timeline: system.timeline },
+      onSilence: (error) => state.failed(error),
     },
     claim,
   );

@@ -21,6 +21,8 @@ const RECORDS_PER_SEND = 1_000;
 const BYTES_PER_SEND = 800_000;
 /** Brokers refuse records from an hour ahead of their clock: a database whose clock is wrong must not hold up its changes. */
 const AHEAD_MS = 60_000;
+/** A publisher that hears nothing for so long says so. */
+const SILENCE_MS = 10_000;
 /** Length fields, header and timestamp of a record, generously. */
 const RECORD_OVERHEAD_BYTES = 80;
 
@@ -43,6 +45,8 @@ export interface PublisherOptions {
   /** How long the broker keeps a transaction open whose publisher is silent, in milliseconds. */
   readonly transactionTimeoutMs: number;
   readonly identity: PublisherIdentity;
+  /** Told again and again while Kafka does not acknowledge; kafkajs tries for minutes before it throws. */
+  readonly onSilence: (error: RejotError) => void;
 }
 
 /**
@@ -110,15 +114,30 @@ export class KafkaPublisher implements Publisher {
       throw new RejotError("INTERNAL_ERROR", { detail: "a publisher was used after its failure" });
     try {
       for (const part of partsOf(events)) {
-        await this.#send(part).catch((cause: unknown) => {
+        await this.#heard(this.#send(part)).catch((cause: unknown) => {
           throw named(kafkaError(cause, "publishing"), part);
         });
       }
-      if (notes.length > 0) await this.#note(notes);
-      if (progress !== null) await this.#finish(progress);
+      if (notes.length > 0) await this.#heard(this.#note(notes));
+      if (progress !== null) await this.#heard(this.#finish(progress));
     } catch (cause) {
       this.#failed = true;
       throw this.#expired(kafkaError(cause, "publishing"));
+    }
+  }
+
+  /** Waits for Kafka, and says so when that takes long. */
+  async #heard<T>(work: Promise<T>): Promise<T> {
+    const beganAtMs = performance.now();
+    const timer = setInterval(() => {
+      const seconds = Math.round((performance.now() - beganAtMs) / 1_000);
+      const detail = `publishing: nothing was acknowledged for ${seconds} s; it is waited for`;
+      this.#options.onSilence(new RejotError("KAFKA_UNREACHABLE", { detail }));
+    }, SILENCE_MS);
+    try {
+      return await work;
+    } finally {
+      clearInterval(timer);
     }
   }
 

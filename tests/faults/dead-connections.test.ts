@@ -9,7 +9,7 @@ import {
 } from "../support/source.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { Link } from "./harness/link.ts";
-import { postgresWire } from "./harness/wire.ts";
+import { kafkaWire, postgresWire } from "./harness/wire.ts";
 
 const ROWS = "CREATE TABLE rows (id bigint PRIMARY KEY, n int NOT NULL);";
 
@@ -71,6 +71,31 @@ test("a transformation that is too slow for a batch is named, and tried again", 
   await fixture.database.query("UPDATE pace SET seconds = 0");
   await fixture.published();
   expect(source.status.lastError).toBeNull();
+});
+
+test("Kafka that acknowledges nothing is named while it is waited for", async () => {
+  const stack = inject("stack");
+  const [host = "", port = ""] = stack.brokers[0]?.split(":") ?? [];
+  const ports = new Map<number, number>();
+  await using link = await Link.start({ host, port: Number(port) }, () => kafkaWire(ports));
+  ports.set(Number(port), link.port);
+  await using fixture = await createSourceFixture({
+    stack: { ...stack, brokers: [`${link.host}:${link.port}`] },
+    sql: ROWS,
+    schemas: rowSchema("SELECT id, n FROM rows WHERE id = :id"),
+  });
+  await using source = await fixture.start();
+  await fixture.database.query("INSERT INTO rows VALUES (1, 1)");
+  await fixture.published();
+  link.stall();
+  await fixture.database.query("INSERT INTO rows VALUES (2, 2)");
+  await waitFor(() => source.status.lastError?.message.includes("nothing was acknowledged"), {
+    describe: () => `it to be named: ${JSON.stringify(source.status)}`,
+  });
+  link.heal();
+  await fixture.published();
+  expect(source.status).toMatchObject({ role: "active", lastError: null });
+  expectEveryPositionOnce(await fixture.read("row"));
 });
 
 test("a sink stops at once although its connection to the destination is dead without a word", async () => {

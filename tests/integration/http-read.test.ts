@@ -98,6 +98,7 @@ class Publishing {
         partitions: new Map(topics.map(({ topic, numPartitions }) => [topic, numPartitions])),
         transactionTimeoutMs: 60_000,
         identity: { instance: "test", systemIdentifier: "1", timeline: 1 },
+        onSilence: () => {},
       },
       "test",
     );

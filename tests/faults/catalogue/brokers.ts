@@ -283,6 +283,9 @@ const notInSync = onThree({
     await requireRefusal(left.server.brokers, probe);
     await requireStandstill(context, left.server.brokers);
     await requireRefusal(left.server.brokers, probe);
+    const isNamed = async () =>
+      (await context.pipeline.source?.status())?.units[0]?.lastError?.code === "KAFKA_UNREACHABLE";
+    await until(isNamed, 30_000, "the source to say that Kafka does not acknowledge");
     await Promise.all(gone.map(({ node, isKilled }) => (isKilled ? node.server.start() : node.wake())));
     await cluster.untilInSync();
   },
