@@ -1,7 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { RejotError } from "../shared/errors/error.ts";
 import type { ErrorCode } from "../shared/errors/table.ts";
-import { type BackfillRecord, backfillName, encodeBackfill } from "../shared/kafka/backfill-record.ts";
+import {
+  type BackfillCommand,
+  type BackfillRecord,
+  backfillName,
+  encodeBackfill,
+} from "../shared/kafka/backfill-record.ts";
 import { createEndReader, type PartitionBounds } from "../shared/kafka/kafka-reader.ts";
 import { encodeRebuild, type RebuildRecord } from "../shared/kafka/rebuild-record.ts";
 import { formatLsn, type Lsn } from "../shared/postgres/lsn.ts";
@@ -85,6 +90,8 @@ export interface RebuildOptions {
   readonly reason: RejotError;
   readonly transformations: Transformations;
   readonly publisher: Pick<Publisher, "publish">;
+  /** The last command about each public schema: all of them are from before the rebuild, so none is about it. */
+  readonly commands: ReadonlyMap<string, BackfillCommand>;
   readonly from: Lsn;
   readonly progress: Progress;
 }
@@ -101,17 +108,19 @@ export interface BegunRebuild {
  * what they left. A crash before leaves everything as it was, one behind is a crash in the middle of backfills.
  */
 export async function beginRebuild(options: RebuildOptions): Promise<BegunRebuild> {
-  const { context, reason, transformations, publisher, from, progress } = options;
+  const { context, reason, transformations, publisher, commands, from, progress } = options;
   const { source, log, state } = context;
   const topics = source.publicSchemas.map(({ topic }) => topic);
   const ends = await readEnds(context, topics);
   const id = randomUUID();
   const backfills = new Map<string, BackfillRecord>();
   for (const [i, { schema, topic }] of source.publicSchemas.entries()) {
-    const order = { id: randomUUID(), where: null, rowsPerSecond: null, command: null, nowMs: Date.now() };
+    const name = backfillName(schema);
+    const command = commands.get(name)?.id ?? null;
+    const order = { id: randomUUID(), where: null, rowsPerSecond: null, command, nowMs: Date.now() };
     // Without a transformation for deletes, a schema publishes no tombstones.
     const removes = transformations.uses.some((use) => use.schema === i && use.emit === "tombstone");
-    backfills.set(backfillName(schema), {
+    backfills.set(name, {
       ...newRecord({ ...order, uses: transformations.reader.uses(i) }),
       rebuild: id,
       removal: removes ? { ends: endsOf(topic, ends), partition: 0 } : null,

@@ -184,7 +184,8 @@ export async function resume(
   let rebuild: BegunRebuild | undefined;
   if (reason !== undefined) {
     const from = before?.commitLsn ?? (0n as Lsn);
-    rebuild = await beginRebuild({ context, reason, transformations, publisher, from, progress });
+    const { commands } = watcher;
+    rebuild = await beginRebuild({ context, reason, transformations, publisher, commands, from, progress });
   } else if (start.fresh) await publisher.publish([], progress);
   context.buffer.skipUpTo(start.commitLsn, start.comesAgainFromMs);
   stream.confirm(start.endLsn);

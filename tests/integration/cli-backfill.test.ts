@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import { runCli } from "../../cli/program.ts";
-import { backfillsOf, waitForBackfill } from "../support/backfill.ts";
+import { runBackfill as backfill, backfillsOf, waitForBackfill } from "../support/backfill.ts";
 import { createSourceFixture, opsOf, type SourceFixture, transformationsOf } from "../support/source.ts";
 
 const ROWS = 400;
@@ -18,21 +17,6 @@ function createFixture(): Promise<SourceFixture> {
     schemas: [item("item"), item("other")],
     config: { backfillChunkRows: 20, backfillPollMs: 100 },
   });
-}
-
-/** Runs `backfill <action> <manifest> <flags>`. */
-async function backfill(fixture: SourceFixture, action: string, ...flags: string[]) {
-  const output = { stdout: "", stderr: "" };
-  const exitCode = await runCli(["backfill", action, fixture.manifestPath, ...flags], {
-    env: {},
-    print: (text) => {
-      output.stdout += `${text}\n`;
-    },
-    warn: (text) => {
-      output.stderr += `${text}\n`;
-    },
-  });
-  return { exitCode, ...output };
 }
 
 test("start, for a schema, again, and for a condition; status, as text and as JSON", async () => {
