@@ -5,6 +5,7 @@ import {
   type BackfillCommand,
   type BackfillRecord,
   backfillName,
+  MIN_ROWS_PER_SECOND,
 } from "../../shared/kafka/backfill-record.ts";
 import { delay } from "../../shared/lifecycle/backoff.ts";
 import { loadManifests } from "../../shared/manifest/load.ts";
@@ -49,7 +50,7 @@ export function addBackfill(parent: Command, context: CliContext): void {
   const start = common(group.command("start"))
     .description("publish all rows of a public schema again, or those of a condition")
     .option("--where <condition>", "an SQL condition on the columns of the table that is read")
-    .option("--rate <rows>", "rows a second at most", positive)
+    .option("--rate <rows>", "rows a second at most", rowsPerSecond)
     .action((manifests: string[], flags: BackfillFlags) =>
       withTargets(manifests, flags, context, (targets) => ask("start", targets, flags, context)),
     );
@@ -80,10 +81,10 @@ function common(command: Command): Command {
     .option("--watch", "print how far it is every second until nothing runs any more");
 }
 
-function positive(text: string): number {
+function rowsPerSecond(text: string): number {
   const value = Number(text);
-  if (!Number.isFinite(value) || value <= 0) throw new InvalidArgumentError("a number above 0 is expected");
-  return value;
+  if (Number.isFinite(value) && value >= MIN_ROWS_PER_SECOND) return value;
+  throw new InvalidArgumentError(`${MIN_ROWS_PER_SECOND} at least is expected; backfill pause stops it`);
 }
 
 async function withTargets(

@@ -6,6 +6,9 @@ const STATE_KEY = "backfill:";
 /** Starts the keys of records by which an operator speaks to the source. */
 const COMMAND_KEY = "backfill-command:";
 
+/** The slowest that a backfill may be told to be: a row in 100 seconds. One that is slower is better paused. */
+export const MIN_ROWS_PER_SECOND = 0.01;
+
 const columnValues = z.array(z.string().nullable());
 
 /** Topic partition → offset. */

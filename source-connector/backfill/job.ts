@@ -31,7 +31,7 @@ export interface Job extends BackfilledTopic {
   ready: boolean;
   /** Failed attempts at the same chunk, one after the other. */
   attempts: number;
-  /** When the rate allows the next chunk. */
+  /** When the rate allows the next chunk, by `performance.now()`. */
   notBeforeMs: number;
   readonly rate: Rate;
   /** What is left over, as far as it was looked for in this session. */

@@ -4,6 +4,7 @@ import {
   type BackfillCommand,
   type BackfillRecord,
   encodeBackfill,
+  MIN_ROWS_PER_SECOND,
 } from "../../shared/kafka/backfill-record.ts";
 import { untilAborted } from "../../shared/lifecycle/abort.ts";
 import { backoffDelayMs, delay } from "../../shared/lifecycle/backoff.ts";
@@ -52,6 +53,8 @@ const MAX_ON_THEIR_WAY = 2;
 /** A chunk that fails is read again with half of its rows; that often, before what fails is believed to last. */
 const HALVES = 10;
 const TELL_OF_WAITING_MS = 5_000;
+/** Timers that are set for longer go off at once. */
+const MAX_SLEEP_MS = 2 ** 31 - 1;
 
 /** Reads what is already there, chunk after chunk, one public schema after the other, beside the stream. */
 export class BackfillRunner {
@@ -135,6 +138,7 @@ export class BackfillRunner {
     job.removal = undefined;
     job.ready = false;
     job.attempts = 0;
+    job.notBeforeMs = 0;
   }
 
   async #run(): Promise<void> {
@@ -163,7 +167,8 @@ export class BackfillRunner {
   async #sleep(ms: number): Promise<void> {
     const wake = Promise.withResolvers<void>();
     this.#wake = wake;
-    const timer = ms > 0 && Number.isFinite(ms) ? setTimeout(wake.resolve, ms) : undefined;
+    const isTime = ms > 0 && Number.isFinite(ms);
+    const timer = isTime ? setTimeout(wake.resolve, Math.min(ms, MAX_SLEEP_MS)) : undefined;
     await wake.promise;
     clearTimeout(timer);
     this.#wake = undefined;
@@ -179,6 +184,7 @@ export class BackfillRunner {
     else this.#renew(job, record);
     job.ready = false;
     job.attempts = 0;
+    job.notBeforeMs = 0;
     await this.#write(job, record);
   }
 
@@ -250,7 +256,9 @@ export class BackfillRunner {
 
   #limits(record: BackfillRecord): { limit: number; atMost: number } {
     const { chunkRows, rowsPerSecond } = this.#options;
-    const limit = record.rowsPerSecond ?? rowsPerSecond;
+    const wanted = record.rowsPerSecond ?? rowsPerSecond;
+    // Commands of another version may ask for less.
+    const limit = wanted > 0 ? Math.max(wanted, MIN_ROWS_PER_SECOND) : 0;
     return { limit, atMost: limit > 0 ? Math.max(1, Math.min(chunkRows, Math.floor(limit))) : chunkRows };
   }
 
@@ -271,7 +279,7 @@ export class BackfillRunner {
     if (removal.isOver) return this.#removed(job, record, removal.incomparable);
     if (removal.isEmpty) return;
     const { limit, atMost } = this.#limits(record);
-    const begunMs = Date.now();
+    const begunMs = performance.now();
     const window = windows.open(topic);
     try {
       const { durable } = await this.#write(job, record);

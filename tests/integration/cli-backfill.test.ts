@@ -93,6 +93,9 @@ test("what is asked wrongly is told, before or by the source", async () => {
     /^2 USAGE: .*"itme"; there are: item\.v1, other\.v1$/,
   );
   expect(await told("start", "--schema", "item", "--rate", "0")).toMatch(/^2 USAGE/);
+  expect(await told("start", "--schema", "item", "--rate", "0.0000001")).toMatch(
+    /^2 USAGE: .*0\.01 at least/,
+  );
   expect(await told("resume")).toMatch(/^1 BACKFILL_NOT_UNDER_WAY/);
   const drop = "true); DROP TABLE item; --";
   expect(await told("start", "--schema", "item", "--where", drop)).toMatch(/^2 BACKFILL_CONDITION_INVALID/);
