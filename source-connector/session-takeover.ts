@@ -12,7 +12,6 @@ import { openReplication } from "./replication-stream/postgres-replication.ts";
 import type { SessionConnections } from "./session-connections.ts";
 import type { SessionContext } from "./session-context.ts";
 import { type BegunRebuild, beginRebuild, missingChanges, onSlotLost } from "./session-rebuild.ts";
-import { everPublished } from "./session-topics.ts";
 import type { Transformations } from "./session-transformations.ts";
 import { createSlot, dropUselessSlot, endSlotHolder, readSlot, readWalEnd } from "./setup/postgres-setup.ts";
 import { slotNeed } from "./setup/slot-need.ts";
@@ -42,7 +41,8 @@ export async function ensureSlot(
   const { slotName } = source.config;
   if (control.drain.aborted) return undefined;
   let slot = await readSlot(client, slotName);
-  const isUsed = slot !== undefined || (await everPublished(context));
+  await watcher.refresh();
+  const isUsed = slot !== undefined || watcher.everOwned;
   // Another source may have created the slot and begun since the first look.
   if (slot === undefined && isUsed) slot = await readSlot(client, slotName);
   const { progress } = watcher;

@@ -64,6 +64,11 @@ export class ProgressWatcher {
     return this.#progress;
   }
 
+  /** Whether any source has ever taken the data store over. Commands may be there before. */
+  get everOwned(): boolean {
+    return this.#owner !== undefined || this.progress !== undefined;
+  }
+
   /** How far the backfill of each public schema is that ever had one. */
   get backfills(): ReadonlyMap<string, BackfillRecord> {
     return this.#backfills;

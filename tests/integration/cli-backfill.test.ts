@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { runBackfill as backfill, backfillsOf, waitForBackfill } from "../support/backfill.ts";
+import { kafkaAdmin } from "../support/kafka.ts";
 import { createSourceFixture, opsOf, type SourceFixture, transformationsOf } from "../support/source.ts";
 
 const ROWS = 400;
@@ -115,4 +116,19 @@ test("what is asked wrongly is told, before or by the source", async () => {
   });
   expect(source.status.role).toBe("active");
   expect(await backfill(fixture, "start", "--schema", "item", "--watch")).toMatchObject({ exitCode: 0 });
+});
+
+test("a command that comes before the first start that works is kept, and does not look like an earlier source", async () => {
+  await using fixture = await createFixture();
+  await fixture.database.query("ALTER TABLE item RENAME name TO title");
+  await expect(fixture.start()).rejects.toMatchObject({ code: "TRANSFORMATION_REJECTED" });
+  const asked = backfill(fixture, "start", "--schema", "item", "--watch");
+  await using admin = await kafkaAdmin();
+  await expect
+    .poll(() => admin.fetchTopicOffsets(fixture.progressTopic), { timeout: 20_000 })
+    .toMatchObject([{ high: "1" }]);
+  await fixture.database.query("ALTER TABLE item RENAME title TO name");
+  await using source = await fixture.start();
+  expect(source.status.role).toBe("active");
+  expect(await asked).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/done .* 400 rows/) });
 });

@@ -1,9 +1,9 @@
-import { readFile, writeFile } from "node:fs/promises";
 import { expect, test } from "vitest";
-import type { Manifest, PublicSchema } from "../../shared/manifest/schema.ts";
+import type { PublicSchema } from "../../shared/manifest/schema.ts";
 import { backfillsOf, readsByKey, waitForBackfill } from "../support/backfill.ts";
 import { latestByKey } from "../support/kafka.ts";
 import {
+  changeSchemas as change,
   createSourceFixture,
   type SourceFixture,
   type TestSchema,
@@ -22,12 +22,6 @@ const ITEM: TestSchema = {
   key: ["id"],
   transformations: transformationsOf("item", "SELECT id, name FROM item WHERE id = :id", "SELECT :id AS id"),
 };
-
-async function change(fixture: SourceFixture, edit: (schemas: PublicSchema[]) => void): Promise<void> {
-  const manifest = JSON.parse(await readFile(fixture.manifestPath, "utf8")) as Manifest;
-  edit(manifest.publicSchemas ?? []);
-  await writeFile(fixture.manifestPath, JSON.stringify(manifest));
-}
 
 /** How often each row was read, `[rows, most often]`. */
 async function reads(fixture: SourceFixture): Promise<[number, number]> {
