@@ -91,6 +91,7 @@ export class UnitState {
       estimatedRows: state === "done" ? rows : Math.max(rows, estimatedRows),
       events,
       overtaken,
+      waitsForTransactions: record.waits,
       rowsPerSecond: rowsPerSecond === undefined ? null : Math.round(rowsPerSecond),
       secondsLeft: isRunning && rowsPerSecond ? Math.ceil(left / rowsPerSecond) : null,
       startedAt: new Date(record.startedAt).toISOString(),

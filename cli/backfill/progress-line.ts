@@ -22,6 +22,7 @@ export function progressLine(
       `${duration((total - rows) / rowsPerSecond)} left`,
     );
   }
+  if (record.waits) parts.push("waits for transactions to end that were writing when it began");
   if (isRemoving(record)) parts.push("removing what was deleted");
   if (removed > 0) parts.push(`${count(removed)} removed`);
   if (overtaken > 0) parts.push(`${count(overtaken)} overtaken by changes`);

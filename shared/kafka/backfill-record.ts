@@ -54,6 +54,8 @@ const recordSchema = z.object({
     .default(null),
   /** Tombstones published for what was gone. */
   removed: z.number().default(0),
+  /** Nothing is read yet: transactions that were writing when it began have not ended. */
+  waits: z.boolean().default(false),
 });
 
 const commandSchema = z.object({

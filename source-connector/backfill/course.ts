@@ -49,6 +49,7 @@ export function newRecord({ nowMs, uses, ...order }: Order): BackfillRecord {
     rebuild: null,
     removal: null,
     removed: 0,
+    waits: false,
   };
 }
 
@@ -106,7 +107,7 @@ export function obeyed(
   if (record === undefined) return undefined;
   const state = FOLLOWING[command.action][record.state];
   if (state === undefined) return { ...record, command: command.id };
-  return { ...record, state, error: null, command: command.id, updatedAt: nowMs };
+  return { ...record, state, waits: false, error: null, command: command.id, updatedAt: nowMs };
 }
 
 type State = BackfillRecord["state"];

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { RejotError } from "../../shared/errors/error.ts";
 import type { BackfillCommand, BackfillRecord } from "../../shared/kafka/backfill-record.ts";
 import { createLogger } from "../../shared/observability/logger.ts";
 import type { Lsn } from "../../shared/postgres/lsn.ts";
@@ -26,9 +27,10 @@ class World {
   readonly told: BackfillRecord[] = [];
   readonly failures: unknown[] = [];
   rows: number;
-  quiet = Promise.resolve();
+  quiet: Promise<void> = Promise.resolve();
   readonly runner: BackfillRunner;
   #commits = 0;
+  #held: string[] | undefined;
 
   constructor(rows: number, options: Partial<RunnerOptions> = {}) {
     this.rows = rows;
@@ -43,7 +45,10 @@ class World {
       },
       windows: this.windows,
       unproven: () => new Set(),
-      sendMark: async (mark) => this.commit([], [mark]),
+      sendMark: async (mark) => {
+        if (this.#held === undefined) this.commit([], [mark]);
+        else this.#held.push(mark);
+      },
       chunkRows: 10,
       chunkBytes: 1_000_000,
       rowsPerSecond: 0,
@@ -71,6 +76,19 @@ class World {
     for (const { key, value } of merged.events)
       this.topic.push({ key: key.toString(), value: value?.toString() ?? null });
     this.runner.durable(commitLsn);
+  }
+
+  /** Marks stay on their way. */
+  hold(): void {
+    this.#held = [];
+  }
+
+  /** They come by, behind what was on its way before them. */
+  release(before: readonly EncodedEvent[] = []): void {
+    const marks = this.#held ?? [];
+    this.#held = undefined;
+    this.commit(before);
+    for (const mark of marks) this.commit([], [mark]);
   }
 
   #reader(): ChunkReader {
@@ -142,5 +160,79 @@ describe("a rate", () => {
     await vi.advanceTimersByTimeAsync(1_000);
     expect(world.last).toMatchObject({ state: "done", rows: 20 });
     world.runner.stop();
+  });
+});
+
+describe("what the stream has published", () => {
+  test("before the transactions have ended that were writing at the beginning hides nothing of what is read", async () => {
+    const world = new World(3);
+    const quiet = Promise.withResolvers<void>();
+    world.quiet = quiet.promise;
+    world.runner.start();
+    await vi.advanceTimersByTimeAsync(100);
+    // It lacks what a transaction wrote whose table was not published at the time, and which commits now.
+    world.commit([world.event("1", "lacks a part")]);
+    quiet.resolve();
+    await vi.advanceTimersByTimeAsync(100);
+    expect(world.last).toMatchObject({ state: "done", events: 3, overtaken: 0 });
+    expect(world.topic.filter(({ key }) => key === "1")).toEqual([
+      { key: "1", value: "lacks a part" },
+      { key: "1", value: "r" },
+    ]);
+  });
+
+  test("and was on its way at that moment does not either, but what comes behind it does", async () => {
+    const world = new World(3);
+    world.hold();
+    world.runner.start();
+    await vi.advanceTimersByTimeAsync(100);
+    world.release([world.event("1", "made before")]);
+    world.hold();
+    await vi.advanceTimersByTimeAsync(100);
+    world.commit([world.event("2", "made behind")]);
+    world.release();
+    await vi.advanceTimersByTimeAsync(100);
+    expect(world.last).toMatchObject({ state: "done", events: 2, overtaken: 1 });
+  });
+
+  test("before an operator asks for all rows again does not keep them out", async () => {
+    const world = new World(20, { rowsPerSecond: 10 });
+    world.runner.start();
+    await vi.advanceTimersByTimeAsync(500);
+    world.commit([world.event("15", "before a rewrite")]);
+    world.runner.command("row.v1", command("start", { rowsPerSecond: 1_000 }));
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(world.last).toMatchObject({ state: "done", events: 20, overtaken: 0 });
+  });
+});
+
+describe("while a backfill waits for transactions to end", () => {
+  test("it says so, and follows commands", async () => {
+    const world = new World(3);
+    const quiet = Promise.withResolvers<void>();
+    world.quiet = quiet.promise;
+    world.runner.start();
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(world.last).toMatchObject({ state: "running", waits: true });
+    world.runner.command("row.v1", command("pause"));
+    await vi.advanceTimersByTimeAsync(100);
+    expect(world.last).toMatchObject({ state: "paused", waits: false });
+    world.runner.command("row.v1", command("resume"));
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(world.last).toMatchObject({ state: "running", waits: true });
+    quiet.resolve();
+    await vi.advanceTimersByTimeAsync(100);
+    expect(world.last).toMatchObject({ state: "done", rows: 3, waits: false });
+    expect(world.failures).toEqual([]);
+  });
+
+  test("and cannot, it tries again", async () => {
+    vi.useRealTimers();
+    const world = new World(3);
+    world.quiet = Promise.reject(new RejotError("POSTGRES_UNREACHABLE"));
+    world.runner.start();
+    await expect.poll(() => world.last?.state).toBe("running");
+    world.quiet = Promise.resolve();
+    await expect.poll(() => world.last?.state, { timeout: 5_000 }).toBe("done");
   });
 });

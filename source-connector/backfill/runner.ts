@@ -52,7 +52,7 @@ interface OnItsWay {
 const MAX_ON_THEIR_WAY = 2;
 /** A chunk that fails is read again with half of its rows; that often, before what fails is believed to last. */
 const HALVES = 10;
-const TELL_OF_WAITING_MS = 5_000;
+const TELL_OF_WAITING_MS = 1_000;
 /** Timers that are set for longer go off at once. */
 const MAX_SLEEP_MS = 2 ** 31 - 1;
 
@@ -65,6 +65,8 @@ export class BackfillRunner {
   #onTheirWay: OnItsWay[] = [];
   #wake: PromiseWithResolvers<void> | undefined;
   #quiet = false;
+  /** Goes on while commands are followed. */
+  #quiescing: Promise<void> | undefined;
   /** Aborted when a command comes: looking for keys in a large topic takes long. */
   #interrupt = new AbortController();
   #progressed = false;
@@ -120,8 +122,10 @@ export class BackfillRunner {
       const order = this.#order(job, null, null, job.record?.command ?? null);
       this.#renew(job, restarted(job.record, order));
     }
-    if (what === "go on" && job.record?.state === "failed")
-      job.record = { ...job.record, state: "running", error: null };
+    if (what === "go on" && job.record !== undefined) {
+      const isFailed = job.record.state === "failed";
+      job.record = { ...job.record, waits: false, ...(isFailed ? { state: "running", error: null } : {}) };
+    }
     if (job.record !== undefined) this.#tell(job, job.record);
     if (what !== "rest")
       this.#options.log.info({ schema: job.name, backfill: job.record }, `backfill: ${what}`);
@@ -137,6 +141,7 @@ export class BackfillRunner {
     job.counts = countsOf(record);
     job.removal = undefined;
     job.ready = false;
+    job.watched = false;
     job.attempts = 0;
     job.notBeforeMs = 0;
   }
@@ -152,6 +157,7 @@ export class BackfillRunner {
       const waitMs = job === undefined ? Number.POSITIVE_INFINITY : job.notBeforeMs - performance.now();
       if (job === undefined && this.#onTheirWay.length === 0 && !this.#rests) {
         this.#rests = true;
+        this.#quiescing = undefined;
         await this.#options.reader.rest();
         continue;
       }
@@ -183,6 +189,7 @@ export class BackfillRunner {
     if (record.id === job.record?.id) job.record = record;
     else this.#renew(job, record);
     job.ready = false;
+    job.watched = false;
     job.attempts = 0;
     job.notBeforeMs = 0;
     await this.#write(job, record);
@@ -191,7 +198,8 @@ export class BackfillRunner {
   async #step(job: Job): Promise<void> {
     this.#rests = false;
     try {
-      if (!this.#quiet) await this.#quiesce();
+      if (!this.#quiet && !(await this.#quiesce(job))) return;
+      if (!job.watched && !(await this.#watch(job))) return;
       if (!job.ready) await this.#prepare(job);
       await this.#chunk(job);
     } catch (error) {
@@ -199,12 +207,48 @@ export class BackfillRunner {
     }
   }
 
-  async #quiesce(): Promise<void> {
-    const { reader, log } = this.#options;
-    const tell = () => log.info("backfill: waits for transactions to end that were writing when it began");
-    const timer = setTimeout(tell, TELL_OF_WAITING_MS);
-    await reader.quiesce().finally(() => clearTimeout(timer));
-    this.#quiet = true;
+  /** Whether it is quiet: a command comes first, and the waiting goes on behind it. */
+  async #quiesce(job: Job): Promise<boolean> {
+    const quiescing = this.#quiescing ?? this.#options.reader.quiesce();
+    this.#quiescing = quiescing;
+    quiescing.catch(() => {
+      // Nobody may be waiting for it now. The next step tries again.
+      if (this.#quiescing === quiescing) this.#quiescing = undefined;
+    });
+    const timer = setTimeout(() => void this.#tellOfWaiting(job), TELL_OF_WAITING_MS);
+    try {
+      this.#quiet = await this.#unlessInterrupted((signal) => untilAborted(quiescing, signal));
+    } finally {
+      clearTimeout(timer);
+    }
+    return this.#quiet;
+  }
+
+  async #tellOfWaiting(job: Job): Promise<void> {
+    const record = job.record as BackfillRecord;
+    if (record.waits) return;
+    this.#options.log.info(
+      { schema: job.name },
+      "backfill: waits for transactions to end that were writing when it began",
+    );
+    await this.#write(job, { ...record, waits: true, updatedAt: Date.now() });
+  }
+
+  /**
+   * Lets a mark pass through the stream: what comes behind it was made later than everything that the backfill waited for. An
+   * event from before may lack what a transaction wrote whose table was not published yet, or show a row as it was
+   * before it was rewritten. It must hide nothing of what chunks read. Whether it is done; a command comes first.
+   */
+  async #watch(job: Job): Promise<boolean> {
+    const { durable } = await this.#write(job, { ...(job.record as BackfillRecord), waits: false });
+    if (!(await this.#unlessInterrupted((signal) => untilAborted(durable.promise, signal)))) return false;
+    // The mark was behind the beginning of all that are under way.
+    for (const each of this.#jobs) {
+      if (each.record?.state !== "running" || each.watched) continue;
+      each.watched = true;
+      this.#options.windows.watch(each.topic);
+    }
+    return true;
   }
 
   async #prepare(job: Job): Promise<void> {
@@ -377,8 +421,7 @@ export class BackfillRunner {
 
   #tell(job: Job, record: BackfillRecord): void {
     const isRunning = record.state === "running";
-    if (isRunning) this.#options.windows.watch(job.topic);
-    else this.#options.windows.unwatch(job.topic);
+    if (!isRunning) this.#options.windows.unwatch(job.topic);
     this.#options.onChange(job.name, record, isRunning ? job.rate.perSecond : undefined);
     if (record.state === "done")
       this.#options.log.info({ schema: job.name, backfill: record }, "backfill: done");

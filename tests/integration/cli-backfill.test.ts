@@ -82,6 +82,26 @@ test("pause, resume and cancel, with a rate", async () => {
   expect(await fixture.read("other")).toHaveLength(read + ROWS);
 });
 
+test("a backfill that waits for transactions to end says so, and can be cancelled", async () => {
+  await using fixture = await createFixture();
+  await using source = await fixture.start();
+  const writer = await fixture.database.connect();
+  await writer.query("BEGIN; INSERT INTO item VALUES (0, 'not committed')");
+  await backfill(fixture, "start", "--schema", "item");
+  await expect
+    .poll(() => backfillsOf(source.status)[0]?.waitsForTransactions, { timeout: 20_000 })
+    .toBe(true);
+  expect(await backfill(fixture, "status", "--schema", "item")).toMatchObject({
+    stdout: expect.stringMatching(/running .* waits for transactions to end that were writing when it began/),
+  });
+  expect(await backfill(fixture, "cancel")).toMatchObject({ exitCode: 0 });
+  expect(backfillsOf(source.status)).toMatchObject([{ state: "cancelled", waitsForTransactions: false }]);
+  await writer.query("ROLLBACK");
+  expect(await backfill(fixture, "start", "--schema", "item", "--watch")).toMatchObject({
+    stdout: expect.stringMatching(/done .* 400 rows/),
+  });
+});
+
 test("what is asked wrongly is told, before or by the source", async () => {
   await using fixture = await createFixture();
   await using source = await fixture.start();

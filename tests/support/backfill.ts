@@ -13,6 +13,7 @@ export interface BackfillStatus {
   readonly events: number;
   readonly overtaken: number;
   readonly estimatedRows: number;
+  readonly waitsForTransactions: boolean;
   readonly error: string | null;
 }
 
