@@ -6,6 +6,7 @@ import {
   type BackfillRecord,
   backfillName,
   MIN_ROWS_PER_SECOND,
+  owesAllRows,
 } from "../../shared/kafka/backfill-record.ts";
 import { delay } from "../../shared/lifecycle/backoff.ts";
 import { loadManifests } from "../../shared/manifest/load.ts";
@@ -137,11 +138,31 @@ async function ask(
     );
     throw new RejotError("BACKFILL_NOT_UNDER_WAY", { detail: `${action}: ${states.join(", ")}` });
   }
+  if (where !== null) for (const { name, topic } of fitting) requireAllRows(name, topic.records.get(name));
   const command: BackfillCommand = { id: randomUUID(), action, where, rowsPerSecond: rate };
   for (const { name, topic } of fitting) await topic.send(name, command);
   const followed = await waitUntilFollowed(fitting, command.id);
+  if (where !== null) {
+    for (const { name, topic } of fitting) {
+      const record = topic.records.get(name);
+      // Something else has begun since the look before.
+      if (record?.command === command.id && record.where !== where) throw unfinished(name, record);
+    }
+  }
   if (!followed) context.warn("No source has followed yet: the first that runs will.");
   await show(fitting, { ...flags, watch: flags.watch === true && followed }, context);
+}
+
+/** Throws BACKFILL_UNFINISHED: a condition would take the place of all rows. */
+function requireAllRows(name: string, record: BackfillRecord | undefined): void {
+  if (record !== undefined && owesAllRows(record)) throw unfinished(name, record);
+}
+
+function unfinished(name: string, { state, rows, rebuild }: BackfillRecord): RejotError {
+  const what = rebuild === null ? state : `rebuild ${state}`;
+  return new RejotError("BACKFILL_UNFINISHED", {
+    detail: `${name}: ${what} after ${rows.toLocaleString("en-US")} rows`,
+  });
 }
 
 type State = BackfillRecord["state"];

@@ -1243,6 +1243,15 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  BACKFILL_UNFINISHED: {
+    title:
+      "All rows of the public schema are still to be published, so a condition must not take their place",
+    cause:
+      "A backfill of all rows is running, paused or failed; or a rebuild is not over, also if it was cancelled. One with a condition would end it, and the other rows would never come.",
+    hint: "Wait until `rejot-kafka backfill status` says done, or end it: `backfill cancel` for a backfill, `backfill start` without --where for a rebuild.",
+    retryable: false,
+    exitCode: 1,
+  },
   BACKFILL_RECORD_INVALID: {
     title: "A record of a backfill in the progress topic cannot be read",
     cause: "Something else wrote to the progress topic, or a newer version of rejot-kafka did.",

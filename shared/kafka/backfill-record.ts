@@ -86,6 +86,14 @@ export function isRemoving({ state, removal, tables, at }: BackfillRecord): bool
   return state === "running" && removal !== null && tables.length > 0 && at >= tables.length;
 }
 
+/** Whether all rows are still to be published, or what is gone to be removed: a part of them must not take the place of that. */
+export function owesAllRows({ state, where, rebuild, removal }: BackfillRecord): boolean {
+  if (state === "done") return false;
+  // Cancelling leaves changes missing that only all rows make up for.
+  if (rebuild !== null || removal !== null) return true;
+  return where === null && state !== "cancelled";
+}
+
 /** The record that says how far a backfill is. */
 export function encodeBackfill(schema: string, record: BackfillRecord): { key: string; value: string } {
   return { key: `${STATE_KEY}${schema}`, value: JSON.stringify(record) };

@@ -12,7 +12,7 @@ import type { Logger } from "../../shared/observability/logger.ts";
 import type { Lsn } from "../../shared/postgres/lsn.ts";
 import type { ChunkReader, Encoder, TopicKeys } from "../ports.ts";
 import type { ChunkWindows, Window } from "./chunk-windows.ts";
-import { afterChunk, beginning, type Order, obeyed, restarted, withTables } from "./course.ts";
+import { afterChunk, beginning, isRefused, type Order, obeyed, restarted, withTables } from "./course.ts";
 import { type BackfilledTopic, type Counts, countsOf, type Job, newJob, tombstoneOf } from "./job.ts";
 import { Removal } from "./removal.ts";
 
@@ -185,7 +185,8 @@ export class BackfillRunner {
     const begin = () => restarted(job.record, this.#order(job, where, rowsPerSecond, id));
     const record = obeyed(job.record, command, Date.now(), begin);
     if (record === undefined) return;
-    this.#options.log.info({ schema: job.name, command }, "backfill: following a command");
+    if (isRefused(job.record, command)) this.#tellRefused(job, where);
+    else this.#options.log.info({ schema: job.name, command }, "backfill: following a command");
     if (record.id === job.record?.id) job.record = record;
     else this.#renew(job, record);
     job.ready = false;
@@ -193,6 +194,11 @@ export class BackfillRunner {
     job.attempts = 0;
     job.notBeforeMs = 0;
     await this.#write(job, record);
+  }
+
+  #tellRefused(job: Job, where: string | null): void {
+    const { code, message, hint } = new RejotError("BACKFILL_UNFINISHED", { detail: `WHERE ${where}` });
+    this.#options.log.warn({ code, schema: job.name, hint }, message);
   }
 
   async #step(job: Job): Promise<void> {

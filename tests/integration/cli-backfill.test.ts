@@ -1,4 +1,7 @@
 import { expect, test } from "vitest";
+import { ProgressTopic } from "../../cli/backfill/progress-topic.ts";
+import { loadManifests } from "../../shared/manifest/load.ts";
+import { type ResolvedSource, resolveWorkspace } from "../../shared/manifest/workspace.ts";
 import { runBackfill as backfill, backfillsOf, waitForBackfill } from "../support/backfill.ts";
 import { kafkaAdmin } from "../support/kafka.ts";
 import { createSourceFixture, opsOf, type SourceFixture, transformationsOf } from "../support/source.ts";
@@ -151,4 +154,29 @@ test("a command that comes before the first start that works is kept, and does n
   await using source = await fixture.start();
   expect(source.status.role).toBe("active");
   expect(await asked).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/done .* 400 rows/) });
+});
+
+test("a condition does not take the place of all rows that are still to be read: it is refused, by the source too", async () => {
+  await using fixture = await createFixture();
+  await using source = await fixture.start();
+  const status = () => source.status;
+  expect(await backfill(fixture, "start", "--schema", "item", "--rate", "50")).toMatchObject({ exitCode: 0 });
+  const some = ["--schema", "item", "--where", "id > 390"];
+  const refused = await backfill(fixture, "start", ...some);
+  expect(refused).toMatchObject({
+    exitCode: 1,
+    stderr: expect.stringMatching(/^BACKFILL_UNFINISHED: .*item\.v1: running after \d+ rows/),
+  });
+  // The command of a program that did not look.
+  const workspace = await resolveWorkspace(await loadManifests([fixture.manifestPath]), {}, ["source"]);
+  const topic = new ProgressTopic(workspace.sources[0] as ResolvedSource);
+  await topic.send("item.v1", { id: "x", action: "start", where: "id > 390", rowsPerSecond: null });
+  await expect
+    .poll(() => topic.refresh().then(() => topic.records.get("item.v1")), { timeout: 20_000 })
+    .toMatchObject({ command: "x", state: "running", where: null });
+  await topic.close();
+
+  expect(await backfill(fixture, "cancel", "--schema", "item")).toMatchObject({ exitCode: 0 });
+  expect(await backfill(fixture, "start", ...some, "--watch")).toMatchObject({ exitCode: 0 });
+  expect(await waitForBackfill(status, "item.v1")).toMatchObject({ rows: 10 });
 });
