@@ -90,6 +90,8 @@ export interface RebuildOptions {
   readonly reason: RejotError;
   readonly transformations: Transformations;
   readonly publisher: Pick<Publisher, "publish">;
+  /** How many partitions the publisher writes to, by topic. */
+  readonly partitions: ReadonlyMap<string, number>;
   /** The last command about each public schema: all of them are from before the rebuild, so none is about it. */
   readonly commands: ReadonlyMap<string, BackfillCommand>;
   readonly from: Lsn;
@@ -108,7 +110,7 @@ export interface BegunRebuild {
  * what they left. A crash before leaves everything as it was, one behind is a crash in the middle of backfills.
  */
 export async function beginRebuild(options: RebuildOptions): Promise<BegunRebuild> {
-  const { context, reason, transformations, publisher, commands, from, progress } = options;
+  const { context, reason, transformations, publisher, partitions, commands, from, progress } = options;
   const { source, log, state } = context;
   const topics = source.publicSchemas.map(({ topic }) => topic);
   const ends = await readEnds(context, topics);
@@ -123,7 +125,7 @@ export async function beginRebuild(options: RebuildOptions): Promise<BegunRebuil
     backfills.set(name, {
       ...newRecord({ ...order, uses: transformations.reader.uses(i) }),
       rebuild: id,
-      removal: removes ? { ends: endsOf(topic, ends), partition: 0 } : null,
+      removal: removes ? { ends: endsOf(topic, ends, partitions.get(topic) ?? 0), partition: 0 } : null,
     });
   }
   const rebuild: RebuildRecord = {
@@ -157,7 +159,8 @@ async function readEnds(
   }
 }
 
-function endsOf(topic: string, bounds: readonly PartitionBounds[]): Record<string, string> {
-  const own = bounds.filter((candidate) => candidate.topic === topic);
+/** Without partitions that were added since the publisher has counted them: as long as it does not, keys stay where they were. */
+function endsOf(topic: string, bounds: readonly PartitionBounds[], count: number): Record<string, string> {
+  const own = bounds.filter((candidate) => candidate.topic === topic && candidate.partition < count);
   return Object.fromEntries(own.map(({ partition, end }) => [String(partition), String(end)]));
 }

@@ -25,6 +25,8 @@ export interface TakeOverOptions {
   readonly client: PostgresClient;
   readonly watcher: ProgressWatcher;
   readonly system: SystemIdentity;
+  /** How many partitions each topic has, as the publisher counts them. */
+  readonly partitions: ReadonlyMap<string, number>;
 }
 
 /**
@@ -113,10 +115,13 @@ export async function acquireSlot(
 }
 
 /** Fences every older publisher; then knows all that they have committed. */
-export async function takeOver(
-  { context, cleanup, watcher, system }: TakeOverOptions,
-  partitions: ReadonlyMap<string, number>,
-): Promise<KafkaPublisher> {
+export async function takeOver({
+  context,
+  cleanup,
+  watcher,
+  system,
+  partitions,
+}: TakeOverOptions): Promise<KafkaPublisher> {
   const { source, config, instance, kafka, progressTopic, claim } = context;
   const alive = new SignOfLife(kafka, progressTopic, claim);
   cleanup.defer(() => alive.stop());
@@ -147,7 +152,7 @@ export async function takeOver(
  * that, and tells. Throws what `startingPoint` throws, REBUILD_WAITS, TOPIC_LOST_EVENTS.
  */
 export async function resume(
-  { context, client, watcher, system }: TakeOverOptions,
+  { context, client, watcher, system, partitions }: TakeOverOptions,
   stream: ReplicationStream,
   publisher: KafkaPublisher,
   transformations: Transformations,
@@ -185,7 +190,9 @@ export async function resume(
   if (reason !== undefined) {
     const from = before?.commitLsn ?? (0n as Lsn);
     const { commands } = watcher;
-    rebuild = await beginRebuild({ context, reason, transformations, publisher, commands, from, progress });
+    rebuild = await beginRebuild({
+      ...{ context, reason, transformations, publisher, partitions, commands, from, progress },
+    });
   } else if (start.fresh) await publisher.publish([], progress);
   context.buffer.skipUpTo(start.commitLsn, start.comesAgainFromMs);
   stream.confirm(start.endLsn);

@@ -113,10 +113,11 @@ class World {
       bounds: async () => [{ topic: "t", partition: 0, start: 0n, end: BigInt(topic.length) }],
       async *read(_bounds, from) {
         const records = topic.map(({ key, value }, i) => {
-          return { key: Buffer.from(key), alive: value !== null, offset: BigInt(i) };
+          return { key: Buffer.from(key), alive: value !== null, offset: BigInt(i), change: undefined };
         });
         yield records.slice(Number(from));
       },
+      partitionOf: () => 0,
     };
   }
 }
