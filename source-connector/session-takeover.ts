@@ -11,7 +11,8 @@ import { KafkaPublisher } from "./publisher/kafka-publisher.ts";
 import { openReplication } from "./replication-stream/postgres-replication.ts";
 import type { SessionConnections } from "./session-connections.ts";
 import type { SessionContext } from "./session-context.ts";
-import { type BegunRebuild, beginRebuild, missingChanges, onSlotLost } from "./session-rebuild.ts";
+import { followPublished } from "./session-published.ts";
+import { type Begun, beginRebuild, missingChanges, onSlotLost } from "./session-rebuild.ts";
 import type { Transformations } from "./session-transformations.ts";
 import { createSlot, dropUselessSlot, endSlotHolder, readSlot, readWalEnd } from "./setup/postgres-setup.ts";
 import { slotNeed } from "./setup/slot-need.ts";
@@ -148,8 +149,8 @@ export async function takeOver({
 }
 
 /**
- * Decides where the stream goes on, and sets all parts to that; where changes are missing and are to be rebuilt, begins
- * that, and tells. Throws what `startingPoint` throws, REBUILD_WAITS, TOPIC_LOST_EVENTS.
+ * Decides where the stream goes on, and sets all parts to that; where changes are missing and are to be rebuilt, or public
+ * schemas were out of the manifest for a while, begins that, and tells. Throws what `startingPoint` throws, REBUILD_WAITS, TOPIC_LOST_EVENTS.
  */
 export async function resume(
   { context, client, watcher, system, partitions }: TakeOverOptions,
@@ -157,7 +158,7 @@ export async function resume(
   publisher: KafkaPublisher,
   transformations: Transformations,
   lost: RejotError | undefined,
-): Promise<BegunRebuild | undefined> {
+): Promise<Begun> {
   const { source, state } = context;
   const slot = await readSlot(client, source.config.slotName);
   if (slot === undefined || slot.lost !== null)
@@ -186,16 +187,17 @@ export async function resume(
     context.control.abort,
   );
   publisher.resumeFrom(ends);
-  let rebuild: BegunRebuild | undefined;
+  const removal = { context, transformations, partitions, watcher };
+  const followed = await followPublished({ ...removal, rebuilds: reason !== undefined });
+  let begun: Begun = { rebuild: undefined, backfills: followed.backfills };
   if (reason !== undefined) {
     const from = before?.commitLsn ?? (0n as Lsn);
-    const { commands } = watcher;
-    rebuild = await beginRebuild({
-      ...{ context, reason, transformations, publisher, partitions, commands, from, progress },
-    });
-  } else if (start.fresh) await publisher.publish([], progress);
+    begun = await beginRebuild({ ...removal, reason, publisher, from, progress, notes: followed.notes });
+  } else if (start.fresh || followed.notes.length > 0) {
+    await publisher.publish([], progress, followed.notes);
+  }
   context.buffer.skipUpTo(start.commitLsn, start.comesAgainFromMs);
   stream.confirm(start.endLsn);
   state.resumed(progress);
-  return rebuild;
+  return begun;
 }

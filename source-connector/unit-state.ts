@@ -96,7 +96,7 @@ export class UnitState {
       secondsLeft: isRunning && rowsPerSecond ? Math.ceil(left / rowsPerSecond) : null,
       startedAt: new Date(record.startedAt).toISOString(),
       updatedAt: new Date(record.updatedAt).toISOString(),
-      ...(record.rebuild === null
+      ...(record.rebuild === null && record.removal === null && record.removed === 0
         ? {}
         : { rebuild: record.rebuild, removing: isRemoving(record), removed: record.removed }),
       error,

@@ -1252,6 +1252,14 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  SCHEMA_MISSED_CHANGES: {
+    title: "A public schema was not published for a while, and has missed changes",
+    cause:
+      "It, or its transformations of a table, were taken out of the manifest (a version that was rolled back, for one), the source ran on without, and now they are back.",
+    hint: 'Where backfill is "auto" the source makes up for it: all rows are published again, then tombstones for what is gone. Where it is "manual", it waits for `rejot-kafka backfill resume --schema`.',
+    retryable: false,
+    exitCode: 1,
+  },
   BACKFILL_RECORD_INVALID: {
     title: "A record of a backfill in the progress topic cannot be read",
     cause: "Something else wrote to the progress topic, or a newer version of rejot-kafka did.",

@@ -126,6 +126,8 @@ export class BackfillRunner {
       const isFailed = job.record.state === "failed";
       job.record = { ...job.record, waits: false, ...(isFailed ? { state: "running", error: null } : {}) };
     }
+    const { state, error } = job.record ?? {};
+    if (state === "paused" && error != null) this.#options.log.warn({ schema: job.name }, error);
     if (job.record !== undefined) this.#tell(job, job.record);
     if (what !== "rest")
       this.#options.log.info({ schema: job.name, backfill: job.record }, `backfill: ${what}`);
