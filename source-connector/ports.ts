@@ -205,12 +205,14 @@ export interface Interleaver {
   ): { readonly events: readonly EncodedEvent[]; readonly notes: readonly ProgressNote[] };
 }
 
-/** Reads the keys of topics, of committed records only. Both throw KAFKA_*, the signal's reason. */
+/** Reads the keys of topics, of committed records only. What reads throws KAFKA_*, the signal's reason. */
 export interface TopicKeys {
   /** Where the partitions begin and end now; resolves when everything up to there is committed or aborted. */
   bounds(topic: string, signal: AbortSignal): Promise<readonly PartitionBounds[]>;
   /** Page by page, from an offset up to the end of the bounds. */
   read(bounds: PartitionBounds, from: bigint, signal: AbortSignal): AsyncIterable<readonly KeyRecord[]>;
+  /** The partition that records of the key go to in a topic of so many. */
+  partitionOf(key: Buffer, partitions: number): number;
 }
 
 /** How the rows of a table are read that make a public schema's objects. */

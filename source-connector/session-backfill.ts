@@ -9,7 +9,7 @@ import { BackfillRunner } from "./backfill/runner.ts";
 import type { SourceConfig } from "./config.ts";
 import { BACKFILL_PREFIX, type ChunkReader, type Encoder, type TopicKeys } from "./ports.ts";
 import type { ProgressWatcher } from "./progress/kafka-progress.ts";
-import type { BegunRebuild } from "./session-rebuild.ts";
+import type { Begun } from "./session-rebuild.ts";
 import type { UnitState } from "./unit-state.ts";
 
 /** What a session's backfills work with. */
@@ -25,8 +25,8 @@ export interface SessionBackfillOptions {
   readonly client: PostgresClient;
   readonly watcher: ProgressWatcher;
   readonly keys: TopicKeys;
-  /** A rebuild that this session has begun: the progress topic's end may not show it yet. */
-  readonly begun: BegunRebuild | undefined;
+  /** What this session has begun: the progress topic's end may not show it yet. */
+  readonly begun: Begun;
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -51,7 +51,7 @@ export class SessionBackfill {
           mode: backfillSetting(schema, source.config).mode,
         };
       }),
-      records: new Map([...watcher.backfills, ...(begun?.backfills ?? [])]),
+      records: new Map([...watcher.backfills, ...begun.backfills]),
       reader,
       keys,
       encoder,
@@ -76,7 +76,7 @@ export class SessionBackfill {
 
   start(): void {
     const { watcher, config, state, begun } = this.#options;
-    state.rebuilding(begun?.rebuild ?? watcher.rebuild);
+    state.rebuilding(begun.rebuild ?? watcher.rebuild);
     this.#runner.start();
     this.#pass();
     let looking = false;

@@ -2,13 +2,11 @@ import { randomUUID } from "node:crypto";
 import { RejotError } from "../shared/errors/error.ts";
 import type { ErrorCode } from "../shared/errors/table.ts";
 import { type BackfillRecord, backfillName, encodeBackfill } from "../shared/kafka/backfill-record.ts";
-import { createEndReader, type PartitionBounds } from "../shared/kafka/kafka-reader.ts";
 import { encodeRebuild, type RebuildRecord } from "../shared/kafka/rebuild-record.ts";
 import { formatLsn, type Lsn } from "../shared/postgres/lsn.ts";
-import { newRecord } from "./backfill/course.ts";
-import type { Progress, Publisher } from "./ports.ts";
+import type { Progress, ProgressNote, Publisher } from "./ports.ts";
 import type { SessionContext } from "./session-context.ts";
-import type { Transformations } from "./session-transformations.ts";
+import { type RemovalContext, removingBackfills } from "./session-removal.ts";
 import { requireSameHistory, startingPoint } from "./setup/starting-point.ts";
 
 /** What says that changes are missing which nothing can bring back. */
@@ -80,43 +78,34 @@ function missingOf(
 }
 
 /** What a rebuild begins with. */
-export interface RebuildOptions {
-  readonly context: SessionContext;
+export interface RebuildOptions extends RemovalContext {
   readonly reason: RejotError;
-  readonly transformations: Transformations;
   readonly publisher: Pick<Publisher, "publish">;
   readonly from: Lsn;
   readonly progress: Progress;
+  /** What else is to be written with it. */
+  readonly notes: readonly ProgressNote[];
 }
 
-/** A rebuild that is durable. */
-export interface BegunRebuild {
-  readonly rebuild: RebuildRecord;
+/** Backfills that are durable, which a session begins with. */
+export interface Begun {
+  readonly rebuild: RebuildRecord | undefined;
   readonly backfills: ReadonlyMap<string, BackfillRecord>;
 }
 
 /**
  * Writes down, in one Kafka transaction with the progress that jumps over what is missing, that every public schema is
- * read anew and what has to be removed then. All publishers before must be fenced: what stands before the topics' ends is
- * what they left. A crash before leaves everything as it was, one behind is a crash in the middle of backfills.
+ * read anew and what has to be removed then. All publishers before must be fenced. A crash before leaves everything as it
+ * was, one behind is a crash in the middle of backfills.
  */
-export async function beginRebuild(options: RebuildOptions): Promise<BegunRebuild> {
-  const { context, reason, transformations, publisher, from, progress } = options;
+export async function beginRebuild(options: RebuildOptions): Promise<Begun> {
+  const { context, reason, publisher, from, progress } = options;
   const { source, log, state } = context;
-  const topics = source.publicSchemas.map(({ topic }) => topic);
-  const ends = await readEnds(context, topics);
   const id = randomUUID();
+  const names = new Set(source.publicSchemas.map(({ schema }) => backfillName(schema)));
   const backfills = new Map<string, BackfillRecord>();
-  for (const [i, { schema, topic }] of source.publicSchemas.entries()) {
-    const order = { id: randomUUID(), where: null, rowsPerSecond: null, command: null, nowMs: Date.now() };
-    // Without a transformation for deletes, a schema publishes no tombstones.
-    const removes = transformations.uses.some((use) => use.schema === i && use.emit === "tombstone");
-    backfills.set(backfillName(schema), {
-      ...newRecord({ ...order, uses: transformations.reader.uses(i) }),
-      rebuild: id,
-      removal: removes ? { ends: endsOf(topic, ends), partition: 0 } : null,
-    });
-  }
+  for (const [name, record] of await removingBackfills(options, names))
+    backfills.set(name, { ...record, rebuild: id });
   const rebuild: RebuildRecord = {
     id,
     reason: `${reason.code}: ${reason.message}`,
@@ -126,7 +115,7 @@ export async function beginRebuild(options: RebuildOptions): Promise<BegunRebuil
     schemas: [...backfills.keys()],
   };
   const notes = [...backfills].map(([name, record]) => encodeBackfill(name, record));
-  await publisher.publish([], progress, [...notes, encodeRebuild(rebuild)]);
+  await publisher.publish([], progress, [...notes, encodeRebuild(rebuild), ...options.notes]);
   context.memory.foreign = undefined;
   state.rebuildBegan();
   log.warn(
@@ -134,21 +123,4 @@ export async function beginRebuild(options: RebuildOptions): Promise<BegunRebuil
     "changes are missing: all rows are published anew, what is gone is removed",
   );
   return { rebuild, backfills };
-}
-
-async function readEnds(
-  { kafka, control }: SessionContext,
-  topics: readonly string[],
-): Promise<PartitionBounds[]> {
-  const reader = createEndReader(kafka);
-  try {
-    return await reader.bounds(topics, control.abort);
-  } finally {
-    await reader.close();
-  }
-}
-
-function endsOf(topic: string, bounds: readonly PartitionBounds[]): Record<string, string> {
-  const own = bounds.filter((candidate) => candidate.topic === topic);
-  return Object.fromEntries(own.map(({ partition, end }) => [String(partition), String(end)]));
 }

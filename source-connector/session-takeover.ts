@@ -11,8 +11,8 @@ import { KafkaPublisher } from "./publisher/kafka-publisher.ts";
 import { openReplication } from "./replication-stream/postgres-replication.ts";
 import type { SessionConnections } from "./session-connections.ts";
 import type { SessionContext } from "./session-context.ts";
-import { type BegunRebuild, beginRebuild, missingChanges, onSlotLost } from "./session-rebuild.ts";
-import { everPublished } from "./session-topics.ts";
+import { followPublished } from "./session-published.ts";
+import { type Begun, beginRebuild, missingChanges, onSlotLost } from "./session-rebuild.ts";
 import type { Transformations } from "./session-transformations.ts";
 import { createSlot, dropUselessSlot, endSlotHolder, readSlot, readWalEnd } from "./setup/postgres-setup.ts";
 import { slotNeed } from "./setup/slot-need.ts";
@@ -26,6 +26,8 @@ export interface TakeOverOptions {
   readonly client: PostgresClient;
   readonly watcher: ProgressWatcher;
   readonly system: SystemIdentity;
+  /** How many partitions each topic has, as the publisher counts them. */
+  readonly partitions: ReadonlyMap<string, number>;
 }
 
 /**
@@ -42,7 +44,8 @@ export async function ensureSlot(
   const { slotName } = source.config;
   if (control.drain.aborted) return undefined;
   let slot = await readSlot(client, slotName);
-  const isUsed = slot !== undefined || (await everPublished(context));
+  await watcher.refresh();
+  const isUsed = slot !== undefined || watcher.everOwned;
   // Another source may have created the slot and begun since the first look.
   if (slot === undefined && isUsed) slot = await readSlot(client, slotName);
   const { progress } = watcher;
@@ -113,10 +116,13 @@ export async function acquireSlot(
 }
 
 /** Fences every older publisher; then knows all that they have committed. */
-export async function takeOver(
-  { context, cleanup, watcher, system }: TakeOverOptions,
-  partitions: ReadonlyMap<string, number>,
-): Promise<KafkaPublisher> {
+export async function takeOver({
+  context,
+  cleanup,
+  watcher,
+  system,
+  partitions,
+}: TakeOverOptions): Promise<KafkaPublisher> {
   const { source, config, instance, kafka, progressTopic, claim, state } = context;
   const alive = new SignOfLife(kafka, progressTopic, claim);
   cleanup.defer(() => alive.stop());
@@ -144,16 +150,16 @@ export async function takeOver(
 }
 
 /**
- * Decides where the stream goes on, and sets all parts to that; where changes are missing and are to be rebuilt, begins
- * that, and tells. Throws what `startingPoint` throws, REBUILD_WAITS, TOPIC_LOST_EVENTS.
+ * Decides where the stream goes on, and sets all parts to that; where changes are missing and are to be rebuilt, or public
+ * schemas were out of the manifest for a while, begins that, and tells. Throws what `startingPoint` throws, REBUILD_WAITS, TOPIC_LOST_EVENTS.
  */
 export async function resume(
-  { context, client, watcher, system }: TakeOverOptions,
+  { context, client, watcher, system, partitions }: TakeOverOptions,
   stream: ReplicationStream,
   publisher: KafkaPublisher,
   transformations: Transformations,
   lost: RejotError | undefined,
-): Promise<BegunRebuild | undefined> {
+): Promise<Begun> {
   const { source, state } = context;
   const slot = await readSlot(client, source.config.slotName);
   if (slot === undefined || slot.lost !== null)
@@ -182,13 +188,17 @@ export async function resume(
     context.control.abort,
   );
   publisher.resumeFrom(ends);
-  let rebuild: BegunRebuild | undefined;
+  const removal = { context, transformations, partitions, watcher };
+  const followed = await followPublished({ ...removal, rebuilds: reason !== undefined });
+  let begun: Begun = { rebuild: undefined, backfills: followed.backfills };
   if (reason !== undefined) {
     const from = before?.commitLsn ?? (0n as Lsn);
-    rebuild = await beginRebuild({ context, reason, transformations, publisher, from, progress });
-  } else if (start.fresh) await publisher.publish([], progress);
+    begun = await beginRebuild({ ...removal, reason, publisher, from, progress, notes: followed.notes });
+  } else if (start.fresh || followed.notes.length > 0) {
+    await publisher.publish([], progress, followed.notes);
+  }
   context.buffer.skipUpTo(start.commitLsn, start.comesAgainFromMs);
   stream.confirm(start.endLsn);
   state.resumed(progress);
-  return rebuild;
+  return begun;
 }

@@ -37,14 +37,6 @@ export async function prepareTopics(context: SessionContext): Promise<ReadonlyMa
   });
 }
 
-/** Whether any source of this data store has ever written to the progress topic. Throws KAFKA_*. */
-export async function everPublished(context: SessionContext): Promise<boolean> {
-  return withAdmin(context, "looking for earlier progress", async (admin) => {
-    const offsets = await admin.fetchTopicOffsets(context.progressTopic);
-    return offsets.some(({ high }) => high !== "0");
-  });
-}
-
 async function checkRetention(
   context: SessionContext,
   admin: Admin,

@@ -53,12 +53,12 @@ export class Session {
     const foreign = foreignHistory(context, { progress: watcher.progress, walEndLsn, ...system });
     await this.#publish(client, tables, watcher.progress !== undefined);
 
-    const taking = { context, connections, cleanup, client, watcher, system };
+    const taking = { context, connections, cleanup, client, watcher, system, partitions };
     const lost = await ensureSlot(taking, foreign !== undefined);
     const stream = await acquireSlot(taking, tables);
     if (stream === undefined) return;
     cleanup.defer(() => stream.stop());
-    const publisher = await takeOver(taking, partitions);
+    const publisher = await takeOver(taking);
     const begun = await resume(taking, stream, publisher, transformations, lost);
     this.#startHeartbeat(cleanup, connections, client, stream, tables);
     const { transformer, encoder, reader } = transformations;

@@ -91,11 +91,12 @@ export class UnitState {
       estimatedRows: state === "done" ? rows : Math.max(rows, estimatedRows),
       events,
       overtaken,
+      waitsForTransactions: record.waits,
       rowsPerSecond: rowsPerSecond === undefined ? null : Math.round(rowsPerSecond),
       secondsLeft: isRunning && rowsPerSecond ? Math.ceil(left / rowsPerSecond) : null,
       startedAt: new Date(record.startedAt).toISOString(),
       updatedAt: new Date(record.updatedAt).toISOString(),
-      ...(record.rebuild === null
+      ...(record.rebuild === null && record.removal === null && record.removed === 0
         ? {}
         : { rebuild: record.rebuild, removing: isRemoving(record), removed: record.removed }),
       error,

@@ -22,6 +22,7 @@ const RECORD: BackfillRecord = {
   rebuild: null,
   removal: null,
   removed: 0,
+  waits: false,
 };
 
 test.each<[Partial<BackfillRecord>, number | undefined, string]>([
@@ -54,6 +55,16 @@ test.each<[Partial<BackfillRecord>, number | undefined, string]>([
     },
     undefined,
     "a.v1: rebuild running  [###################-]  99 %  4,800,000 of about 4,800,000 rows  removing what was deleted  1,234 removed",
+  ],
+  [
+    { state: "paused", removal: { ends: {}, partition: 0 }, rows: 0, estimatedRows: 0, error: "CODE: why" },
+    undefined,
+    "a.v1: rebuild paused  [--------------------]   0 %  0 of about 0 rows\n  CODE: why",
+  ],
+  [
+    { waits: true, rows: 0, estimatedRows: 0 },
+    undefined,
+    "a.v1: running  [--------------------]   0 %  0 of about 0 rows  waits for transactions to end that were writing when it began",
   ],
   [
     { state: "failed", rows: 0, estimatedRows: 0, error: "VALUE_NULL: name" },

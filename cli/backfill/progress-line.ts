@@ -22,12 +22,14 @@ export function progressLine(
       `${duration((total - rows) / rowsPerSecond)} left`,
     );
   }
+  if (record.waits) parts.push("waits for transactions to end that were writing when it began");
   if (isRemoving(record)) parts.push("removing what was deleted");
   if (removed > 0) parts.push(`${count(removed)} removed`);
   if (overtaken > 0) parts.push(`${count(overtaken)} overtaken by changes`);
   if (where !== null) parts.push(`WHERE ${where}`);
   // One that is done says so as any other: what it made up for is history.
-  const what = record.rebuild !== null && state !== "done" ? `rebuild ${state}` : state;
+  const isRebuild = record.rebuild !== null || record.removal !== null;
+  const what = isRebuild && state !== "done" ? `rebuild ${state}` : state;
   return `${name}: ${what}  ${parts.join("  ")}${error === null ? "" : `\n  ${error}`}`;
 }
 

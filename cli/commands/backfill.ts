@@ -5,6 +5,8 @@ import {
   type BackfillCommand,
   type BackfillRecord,
   backfillName,
+  MIN_ROWS_PER_SECOND,
+  owesAllRows,
 } from "../../shared/kafka/backfill-record.ts";
 import { delay } from "../../shared/lifecycle/backoff.ts";
 import { loadManifests } from "../../shared/manifest/load.ts";
@@ -49,7 +51,7 @@ export function addBackfill(parent: Command, context: CliContext): void {
   const start = common(group.command("start"))
     .description("publish all rows of a public schema again, or those of a condition")
     .option("--where <condition>", "an SQL condition on the columns of the table that is read")
-    .option("--rate <rows>", "rows a second at most", positive)
+    .option("--rate <rows>", "rows a second at most", rowsPerSecond)
     .action((manifests: string[], flags: BackfillFlags) =>
       withTargets(manifests, flags, context, (targets) => ask("start", targets, flags, context)),
     );
@@ -80,10 +82,10 @@ function common(command: Command): Command {
     .option("--watch", "print how far it is every second until nothing runs any more");
 }
 
-function positive(text: string): number {
+function rowsPerSecond(text: string): number {
   const value = Number(text);
-  if (!Number.isFinite(value) || value <= 0) throw new InvalidArgumentError("a number above 0 is expected");
-  return value;
+  if (Number.isFinite(value) && value >= MIN_ROWS_PER_SECOND) return value;
+  throw new InvalidArgumentError(`${MIN_ROWS_PER_SECOND} at least is expected; backfill pause stops it`);
 }
 
 async function withTargets(
@@ -136,11 +138,31 @@ async function ask(
     );
     throw new RejotError("BACKFILL_NOT_UNDER_WAY", { detail: `${action}: ${states.join(", ")}` });
   }
+  if (where !== null) for (const { name, topic } of fitting) requireAllRows(name, topic.records.get(name));
   const command: BackfillCommand = { id: randomUUID(), action, where, rowsPerSecond: rate };
   for (const { name, topic } of fitting) await topic.send(name, command);
   const followed = await waitUntilFollowed(fitting, command.id);
+  if (where !== null) {
+    for (const { name, topic } of fitting) {
+      const record = topic.records.get(name);
+      // Something else has begun since the look before.
+      if (record?.command === command.id && record.where !== where) throw unfinished(name, record);
+    }
+  }
   if (!followed) context.warn("No source has followed yet: the first that runs will.");
   await show(fitting, { ...flags, watch: flags.watch === true && followed }, context);
+}
+
+/** Throws BACKFILL_UNFINISHED: a condition would take the place of all rows. */
+function requireAllRows(name: string, record: BackfillRecord | undefined): void {
+  if (record !== undefined && owesAllRows(record)) throw unfinished(name, record);
+}
+
+function unfinished(name: string, { state, rows, rebuild }: BackfillRecord): RejotError {
+  const what = rebuild === null ? state : `rebuild ${state}`;
+  return new RejotError("BACKFILL_UNFINISHED", {
+    detail: `${name}: ${what} after ${rows.toLocaleString("en-US")} rows`,
+  });
 }
 
 type State = BackfillRecord["state"];

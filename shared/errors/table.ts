@@ -1243,6 +1243,23 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  BACKFILL_UNFINISHED: {
+    title:
+      "All rows of the public schema are still to be published, so a condition must not take their place",
+    cause:
+      "A backfill of all rows is running, paused or failed; or a rebuild is not over, also if it was cancelled. One with a condition would end it, and the other rows would never come.",
+    hint: "Wait until `rejot-kafka backfill status` says done, or end it: `backfill cancel` for a backfill, `backfill start` without --where for a rebuild.",
+    retryable: false,
+    exitCode: 1,
+  },
+  SCHEMA_MISSED_CHANGES: {
+    title: "A public schema was not published for a while, and has missed changes",
+    cause:
+      "It, or its transformations of a table, were taken out of the manifest (a version that was rolled back, for one), the source ran on without, and now they are back.",
+    hint: 'Where backfill is "auto" the source makes up for it: all rows are published again, then tombstones for what is gone. Where it is "manual", it waits for `rejot-kafka backfill resume --schema`.',
+    retryable: false,
+    exitCode: 1,
+  },
   BACKFILL_RECORD_INVALID: {
     title: "A record of a backfill in the progress topic cannot be read",
     cause: "Something else wrote to the progress topic, or a newer version of rejot-kafka did.",

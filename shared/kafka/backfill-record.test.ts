@@ -27,6 +27,7 @@ const RECORD: BackfillRecord = {
   rebuild: "r",
   removal: { ends: { 0: "7" }, partition: 0 },
   removed: 3,
+  waits: true,
 };
 
 test("records and commands come back as they were, under the name of the schema", () => {
@@ -39,10 +40,10 @@ test("records and commands come back as they were, under the name of the schema"
   expect(decodeBackfill(asked.key, asked.value)).toEqual({ kind: "command", schema: name, command });
 });
 
-test("a record from before there were rebuilds has none", () => {
-  const { rebuild, removal, removed, ...old } = RECORD;
+test("a record from before there were rebuilds has none, and waits for nothing", () => {
+  const { rebuild, removal, removed, waits, ...old } = RECORD;
   expect(decodeBackfill("backfill:a.v1", JSON.stringify(old))).toMatchObject({
-    record: { ...old, rebuild: null, removal: null, removed: 0 },
+    record: { ...old, rebuild: null, removal: null, removed: 0, waits: false },
   });
 });
 

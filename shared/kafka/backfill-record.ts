@@ -6,6 +6,9 @@ const STATE_KEY = "backfill:";
 /** Starts the keys of records by which an operator speaks to the source. */
 const COMMAND_KEY = "backfill-command:";
 
+/** The slowest that a backfill may be told to be: a row in 100 seconds. One that is slower is better paused. */
+export const MIN_ROWS_PER_SECOND = 0.01;
+
 const columnValues = z.array(z.string().nullable());
 
 /** Topic partition → offset. */
@@ -51,6 +54,8 @@ const recordSchema = z.object({
     .default(null),
   /** Tombstones published for what was gone. */
   removed: z.number().default(0),
+  /** Nothing is read yet: transactions that were writing when it began have not ended. */
+  waits: z.boolean().default(false),
 });
 
 const commandSchema = z.object({
@@ -79,6 +84,14 @@ export function backfillName(schema: { name: string; version: { major: number } 
 /** Whether all rows are read, and what is gone is being removed. */
 export function isRemoving({ state, removal, tables, at }: BackfillRecord): boolean {
   return state === "running" && removal !== null && tables.length > 0 && at >= tables.length;
+}
+
+/** Whether all rows are still to be published, or what is gone to be removed: a part of them must not take the place of that. */
+export function owesAllRows({ state, where, rebuild, removal }: BackfillRecord): boolean {
+  if (state === "done") return false;
+  // Cancelling leaves changes missing that only all rows make up for.
+  if (rebuild !== null || removal !== null) return true;
+  return where === null && state !== "cancelled";
 }
 
 /** The record that says how far a backfill is. */

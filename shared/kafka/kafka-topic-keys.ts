@@ -1,4 +1,5 @@
 import type { KafkaReader, PartitionBounds } from "./kafka-reader.ts";
+import { CHANGE_HEADER } from "./position.ts";
 
 /** A record of a topic, without its value. */
 export interface KeyRecord {
@@ -7,6 +8,8 @@ export interface KeyRecord {
   /** False for a tombstone. */
   readonly alive: boolean;
   readonly offset: bigint;
+  /** The header by which our events tell their position. */
+  readonly change: Buffer | undefined;
 }
 
 const FETCH_BYTES = 4 * 1024 * 1024;
@@ -23,9 +26,11 @@ export async function* readKeys(
 ): AsyncGenerator<KeyRecord[]> {
   for (let at = from; at < bounds.end; ) {
     const page = await reader.fetch(bounds, at, FETCH_BYTES, signal);
-    yield page.records.flatMap(({ key, value, offset }) =>
-      key !== null && offset < bounds.end ? [{ key, alive: value !== null, offset }] : [],
-    );
+    yield page.records.flatMap(({ key, value, offset, headers }) => {
+      if (key === null || offset >= bounds.end) return [];
+      const change = headers[CHANGE_HEADER];
+      return [{ key, alive: value !== null, offset, change: Array.isArray(change) ? change[0] : change }];
+    });
     at = page.nextOffset;
   }
 }

@@ -46,11 +46,12 @@ export class ChunkWindows implements Interleaver {
   readonly #published = new Map<string, Set<string>>();
 
   /**
-   * Notes the keys of a topic whose backfill begins or goes on: what the stream has published since need not come again
-   * out of a chunk. Beyond MAX_PUBLISHED keys some do, which repeats an object and harms nothing.
+   * Notes, from now on, the keys of a topic whose backfill begins or goes on: what the stream publishes need not come again
+   * out of a chunk. Beyond MAX_PUBLISHED keys some do, which repeats an object and harms nothing. Nothing may be on its way
+   * that says less of its object than a chunk can.
    */
   watch(topic: string): void {
-    if (!this.#published.has(topic)) this.#published.set(topic, new Set());
+    this.#published.set(topic, new Set());
   }
 
   /** Forgets the keys of a topic whose backfill has ended. */

@@ -74,6 +74,7 @@ describe("restarted", () => {
       ...unfinished,
       removal: { ends: {}, partition: 1 },
     });
+    expect(restarted(record({ state: "cancelled", rebuild: "r" }), order)).toMatchObject({ rebuild: "r" });
   });
 });
 
@@ -117,6 +118,24 @@ describe("obeyed", () => {
     const begun = record({ id: "new" });
     expect(obeyed(undefined, command("start"), 9, () => begun)).toBe(begun);
     expect(obeyed(record({ state: "running" }), command("start"), 9, () => begun)).toBe(begun);
+  });
+
+  test.each<[string, Partial<BackfillRecord>, boolean]>([
+    ["under way", {}, true],
+    ["paused", { state: "paused" }, true],
+    ["failed", { state: "failed" }, true],
+    ["done", { state: "done", rebuild: "r" }, false],
+    ["cancelled", { state: "cancelled" }, false],
+    ["of a condition", { where: "a > 1" }, false],
+    ["a cancelled rebuild", { state: "cancelled", rebuild: "r" }, true],
+    ["a cancelled removal", { state: "cancelled", removal: { ends: {}, partition: 0 } }, true],
+  ])("start for a condition does not end one of all rows: %s", (_, changes, isKept) => {
+    const before = record(changes);
+    const some = { ...command("start"), where: "a > 5" };
+    const begun = record({ id: "new" });
+    const after = obeyed(before, some, 9, () => begun);
+    expect(after).toEqual(isKept ? { ...before, command: "c" } : begun);
+    expect(obeyed(before, command("start"), 9, () => begun)).toBe(begun);
   });
 
   test("a command is followed once", () => {

@@ -1,4 +1,8 @@
-import type { BackfillCommand, BackfillRecord } from "../../shared/kafka/backfill-record.ts";
+import {
+  type BackfillCommand,
+  type BackfillRecord,
+  owesAllRows,
+} from "../../shared/kafka/backfill-record.ts";
 import type { Chunk, ChunkTable } from "../ports.ts";
 
 /** What a source that has taken over does about a public schema. */
@@ -49,15 +53,17 @@ export function newRecord({ nowMs, uses, ...order }: Order): BackfillRecord {
     rebuild: null,
     removal: null,
     removed: 0,
+    waits: false,
   };
 }
 
 /**
- * A backfill that an operator asks for. While the rebuild that the one before was part of is not over it goes on: all rows
- * are read again, and then what is gone is removed.
+ * A backfill that takes the place of another. While the rebuild that the one before was part of is not over it goes on: all
+ * rows are read again, and then what is gone is removed.
  */
 export function restarted(record: BackfillRecord | undefined, order: Order): BackfillRecord {
-  if (record?.removal == null) return newRecord(order);
+  const isOver = record === undefined || record.state === "done";
+  if (isOver || (record.rebuild === null && record.removal === null)) return newRecord(order);
   const { rebuild, removal, removed } = record;
   return { ...newRecord({ ...order, where: null }), rebuild, removal, removed };
 }
@@ -93,7 +99,7 @@ export function afterChunk(record: BackfillRecord, chunk: Chunk, nowMs: number):
 /**
  * What a command makes of a backfill; undefined when it was followed already, or there is nothing to follow it with.
  * One that comes too late to change anything counts as followed all the same: it must not change a later backfill.
- * `begin` makes a new one.
+ * `begin` makes a new one; it is not asked where that `isRefused`.
  */
 export function obeyed(
   record: BackfillRecord | undefined,
@@ -102,11 +108,17 @@ export function obeyed(
   begin: () => BackfillRecord,
 ): BackfillRecord | undefined {
   if (record?.command === command.id) return undefined;
+  if (record !== undefined && isRefused(record, command)) return { ...record, command: command.id };
   if (command.action === "start") return begin();
   if (record === undefined) return undefined;
   const state = FOLLOWING[command.action][record.state];
   if (state === undefined) return { ...record, command: command.id };
-  return { ...record, state, error: null, command: command.id, updatedAt: nowMs };
+  return { ...record, state, waits: false, error: null, command: command.id, updatedAt: nowMs };
+}
+
+/** Whether a command would leave out rows that are still to be published. */
+export function isRefused(record: BackfillRecord | undefined, { action, where }: BackfillCommand): boolean {
+  return action === "start" && where !== null && record !== undefined && owesAllRows(record);
 }
 
 type State = BackfillRecord["state"];

@@ -29,9 +29,11 @@ export interface Job extends BackfilledTopic {
   counts: Counts;
   /** Whether the tables were looked up in this session. */
   ready: boolean;
+  /** Whether nothing is on its way through the stream any more that was made before it began, or before it was quiet. */
+  watched: boolean;
   /** Failed attempts at the same chunk, one after the other. */
   attempts: number;
-  /** When the rate allows the next chunk. */
+  /** When the rate allows the next chunk, by `performance.now()`. */
   notBeforeMs: number;
   readonly rate: Rate;
   /** What is left over, as far as it was looked for in this session. */
@@ -56,6 +58,13 @@ export function tombstoneOf(topic: string, key: Buffer): EncodedEvent {
 
 /** A job that has done nothing yet. */
 export function newJob(topic: BackfilledTopic, record: BackfillRecord | undefined): Job {
-  const fresh = { ready: false, attempts: 0, notBeforeMs: 0, rate: new Rate(), removal: undefined };
+  const fresh = {
+    ready: false,
+    watched: false,
+    attempts: 0,
+    notBeforeMs: 0,
+    rate: new Rate(),
+    removal: undefined,
+  };
   return { ...topic, record, counts: countsOf(record), ...fresh };
 }

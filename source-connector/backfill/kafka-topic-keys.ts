@@ -1,3 +1,4 @@
+import { partitionOf } from "../../shared/kafka/kafka-key-partition.ts";
 import type { KafkaReader, PartitionBounds } from "../../shared/kafka/kafka-reader.ts";
 import { type KeyRecord, readKeys } from "../../shared/kafka/kafka-topic-keys.ts";
 import { delay } from "../../shared/lifecycle/backoff.ts";
@@ -30,5 +31,9 @@ export class KafkaTopicKeys implements TopicKeys {
 
   read(bounds: PartitionBounds, from: bigint, signal: AbortSignal): AsyncIterable<KeyRecord[]> {
     return readKeys(this.#committed, bounds, from, signal);
+  }
+
+  partitionOf(key: Buffer, partitions: number): number {
+    return partitionOf(key, partitions);
   }
 }

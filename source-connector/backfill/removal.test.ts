@@ -6,12 +6,20 @@ import { Removal, type RemovalOptions } from "./removal.ts";
 const PREFIX = Buffer.from([0, 0, 0, 0, 9]);
 const signal = new AbortController().signal;
 
-/** Partitions whose records grow: `k` is an event of key k, `-k` its tombstone. */
+/**
+ * Partitions whose records grow: `k` is an event of key k, `-k` its tombstone, `k@5` has a position. Where nothing else is
+ * said, keys are where their events go.
+ */
 class Topic implements TopicKeys {
   readonly partitions: string[][];
   reads = 0;
+  readonly homes: Record<string, number> = {};
+  #reading = 0;
   constructor(...partitions: string[][]) {
     this.partitions = partitions;
+  }
+  partitionOf(key: Buffer) {
+    return this.homes[key.subarray(PREFIX.length).toString()] ?? this.#reading;
   }
   async bounds() {
     return this.partitions.map((records, partition) => {
@@ -20,12 +28,14 @@ class Topic implements TopicKeys {
   }
   async *read({ partition, end }: { partition: number; end: bigint }, from: bigint) {
     this.reads++;
+    this.#reading = partition;
     const records = this.partitions[partition]?.slice(0, Number(end)) ?? [];
     const all = records.map((record, i): KeyRecord => {
       const isTombstone = record.startsWith("-");
-      const name = isTombstone ? record.slice(1) : record;
+      const [name = "", at] = (isTombstone ? record.slice(1) : record).split("@");
+      const change = at === undefined ? undefined : Buffer.from(`u:0/${at}:0`);
       const key = name.startsWith("?") ? Buffer.from(name) : Buffer.concat([PREFIX, Buffer.from(name)]);
-      return { key, alive: !isTombstone, offset: BigInt(i) };
+      return { key, alive: !isTombstone, offset: BigInt(i), change };
     });
     for (let at = Number(from); at < all.length; at += 2) yield all.slice(at, at + 2);
   }
@@ -91,6 +101,36 @@ describe("Removal", () => {
       expect(await all(removal)).toEqual(wanted);
     },
   );
+
+  test("where partitions were added, a key is gone only if none of them has a newer event of it", async () => {
+    const topic = new Topic(
+      ["read@1", "gone@2", "late@3", "deleted@4", "moved@5", "unknown", "stays@8"],
+      ["-deleted@6", "moved@7", "read@20", "old@1", "-stays@1"],
+    );
+    Object.assign(topic.homes, { read: 1, gone: 1, late: 1, deleted: 1, moved: 1, unknown: 1, old: 0 });
+    // "old" has its newer events in the first partition, to which it does not go any more.
+    topic.partitions[0]?.push("old@9", "old@10");
+    const removal = removalOf(topic, [9, 2]);
+    await removal.catchUp(signal);
+    topic.partitions[1]?.push("late@21");
+    await removal.catchUp(signal);
+    expect(names(removal.take(10))).toEqual(["gone", "old", "stays"]);
+    expect(removal.incomparable).toBe(1);
+    removal.next();
+    await removal.catchUp(signal);
+    expect(names(removal.take(10))).toEqual(["moved"]);
+  });
+
+  test("partitions that are added meanwhile are looked through as well", async () => {
+    const topic = new Topic(["a@1", "b@2", "c@3"]);
+    const removal = removalOf(topic, [3]);
+    await removal.catchUp(signal);
+    topic.partitions.push(["b@4"]);
+    await removal.catchUp(signal);
+    topic.partitions[1]?.push("c@5");
+    await removal.catchUp(signal);
+    expect(names(removal.take(10))).toEqual(["a"]);
+  });
 
   test("keys of other schemas are left alone, and counted", async () => {
     const removal = removalOf(new Topic(["a", "?foreign", "?foreign", "?b"]), [4]);

@@ -4,6 +4,7 @@ import {
   type BackfillCommand,
   type BackfillRecord,
   encodeBackfill,
+  MIN_ROWS_PER_SECOND,
 } from "../../shared/kafka/backfill-record.ts";
 import { untilAborted } from "../../shared/lifecycle/abort.ts";
 import { backoffDelayMs, delay } from "../../shared/lifecycle/backoff.ts";
@@ -11,7 +12,7 @@ import type { Logger } from "../../shared/observability/logger.ts";
 import type { Lsn } from "../../shared/postgres/lsn.ts";
 import type { ChunkReader, Encoder, TopicKeys } from "../ports.ts";
 import type { ChunkWindows, Window } from "./chunk-windows.ts";
-import { afterChunk, beginning, type Order, obeyed, restarted, withTables } from "./course.ts";
+import { afterChunk, beginning, isRefused, type Order, obeyed, restarted, withTables } from "./course.ts";
 import { type BackfilledTopic, type Counts, countsOf, type Job, newJob, tombstoneOf } from "./job.ts";
 import { Removal } from "./removal.ts";
 
@@ -51,7 +52,9 @@ interface OnItsWay {
 const MAX_ON_THEIR_WAY = 2;
 /** A chunk that fails is read again with half of its rows; that often, before what fails is believed to last. */
 const HALVES = 10;
-const TELL_OF_WAITING_MS = 5_000;
+const TELL_OF_WAITING_MS = 1_000;
+/** Timers that are set for longer go off at once. */
+const MAX_SLEEP_MS = 2 ** 31 - 1;
 
 /** Reads what is already there, chunk after chunk, one public schema after the other, beside the stream. */
 export class BackfillRunner {
@@ -62,6 +65,8 @@ export class BackfillRunner {
   #onTheirWay: OnItsWay[] = [];
   #wake: PromiseWithResolvers<void> | undefined;
   #quiet = false;
+  /** Goes on while commands are followed. */
+  #quiescing: Promise<void> | undefined;
   /** Aborted when a command comes: looking for keys in a large topic takes long. */
   #interrupt = new AbortController();
   #progressed = false;
@@ -117,8 +122,12 @@ export class BackfillRunner {
       const order = this.#order(job, null, null, job.record?.command ?? null);
       this.#renew(job, restarted(job.record, order));
     }
-    if (what === "go on" && job.record?.state === "failed")
-      job.record = { ...job.record, state: "running", error: null };
+    if (what === "go on" && job.record !== undefined) {
+      const isFailed = job.record.state === "failed";
+      job.record = { ...job.record, waits: false, ...(isFailed ? { state: "running", error: null } : {}) };
+    }
+    const { state, error } = job.record ?? {};
+    if (state === "paused" && error != null) this.#options.log.warn({ schema: job.name }, error);
     if (job.record !== undefined) this.#tell(job, job.record);
     if (what !== "rest")
       this.#options.log.info({ schema: job.name, backfill: job.record }, `backfill: ${what}`);
@@ -134,7 +143,9 @@ export class BackfillRunner {
     job.counts = countsOf(record);
     job.removal = undefined;
     job.ready = false;
+    job.watched = false;
     job.attempts = 0;
+    job.notBeforeMs = 0;
   }
 
   async #run(): Promise<void> {
@@ -148,6 +159,7 @@ export class BackfillRunner {
       const waitMs = job === undefined ? Number.POSITIVE_INFINITY : job.notBeforeMs - performance.now();
       if (job === undefined && this.#onTheirWay.length === 0 && !this.#rests) {
         this.#rests = true;
+        this.#quiescing = undefined;
         await this.#options.reader.rest();
         continue;
       }
@@ -163,7 +175,8 @@ export class BackfillRunner {
   async #sleep(ms: number): Promise<void> {
     const wake = Promise.withResolvers<void>();
     this.#wake = wake;
-    const timer = ms > 0 && Number.isFinite(ms) ? setTimeout(wake.resolve, ms) : undefined;
+    const isTime = ms > 0 && Number.isFinite(ms);
+    const timer = isTime ? setTimeout(wake.resolve, Math.min(ms, MAX_SLEEP_MS)) : undefined;
     await wake.promise;
     clearTimeout(timer);
     this.#wake = undefined;
@@ -174,18 +187,27 @@ export class BackfillRunner {
     const begin = () => restarted(job.record, this.#order(job, where, rowsPerSecond, id));
     const record = obeyed(job.record, command, Date.now(), begin);
     if (record === undefined) return;
-    this.#options.log.info({ schema: job.name, command }, "backfill: following a command");
+    if (isRefused(job.record, command)) this.#tellRefused(job, where);
+    else this.#options.log.info({ schema: job.name, command }, "backfill: following a command");
     if (record.id === job.record?.id) job.record = record;
     else this.#renew(job, record);
     job.ready = false;
+    job.watched = false;
     job.attempts = 0;
+    job.notBeforeMs = 0;
     await this.#write(job, record);
+  }
+
+  #tellRefused(job: Job, where: string | null): void {
+    const { code, message, hint } = new RejotError("BACKFILL_UNFINISHED", { detail: `WHERE ${where}` });
+    this.#options.log.warn({ code, schema: job.name, hint }, message);
   }
 
   async #step(job: Job): Promise<void> {
     this.#rests = false;
     try {
-      if (!this.#quiet) await this.#quiesce();
+      if (!this.#quiet && !(await this.#quiesce(job))) return;
+      if (!job.watched && !(await this.#watch(job))) return;
       if (!job.ready) await this.#prepare(job);
       await this.#chunk(job);
     } catch (error) {
@@ -193,12 +215,48 @@ export class BackfillRunner {
     }
   }
 
-  async #quiesce(): Promise<void> {
-    const { reader, log } = this.#options;
-    const tell = () => log.info("backfill: waits for transactions to end that were writing when it began");
-    const timer = setTimeout(tell, TELL_OF_WAITING_MS);
-    await reader.quiesce().finally(() => clearTimeout(timer));
-    this.#quiet = true;
+  /** Whether it is quiet: a command comes first, and the waiting goes on behind it. */
+  async #quiesce(job: Job): Promise<boolean> {
+    const quiescing = this.#quiescing ?? this.#options.reader.quiesce();
+    this.#quiescing = quiescing;
+    quiescing.catch(() => {
+      // Nobody may be waiting for it now. The next step tries again.
+      if (this.#quiescing === quiescing) this.#quiescing = undefined;
+    });
+    const timer = setTimeout(() => void this.#tellOfWaiting(job), TELL_OF_WAITING_MS);
+    try {
+      this.#quiet = await this.#unlessInterrupted((signal) => untilAborted(quiescing, signal));
+    } finally {
+      clearTimeout(timer);
+    }
+    return this.#quiet;
+  }
+
+  async #tellOfWaiting(job: Job): Promise<void> {
+    const record = job.record as BackfillRecord;
+    if (record.waits) return;
+    this.#options.log.info(
+      { schema: job.name },
+      "backfill: waits for transactions to end that were writing when it began",
+    );
+    await this.#write(job, { ...record, waits: true, updatedAt: Date.now() });
+  }
+
+  /**
+   * Lets a mark pass through the stream: what comes behind it was made later than everything that the backfill waited for. An
+   * event from before may lack what a transaction wrote whose table was not published yet, or show a row as it was
+   * before it was rewritten. It must hide nothing of what chunks read. Whether it is done; a command comes first.
+   */
+  async #watch(job: Job): Promise<boolean> {
+    const { durable } = await this.#write(job, { ...(job.record as BackfillRecord), waits: false });
+    if (!(await this.#unlessInterrupted((signal) => untilAborted(durable.promise, signal)))) return false;
+    // The mark was behind the beginning of all that are under way.
+    for (const each of this.#jobs) {
+      if (each.record?.state !== "running" || each.watched) continue;
+      each.watched = true;
+      this.#options.windows.watch(each.topic);
+    }
+    return true;
   }
 
   async #prepare(job: Job): Promise<void> {
@@ -250,7 +308,9 @@ export class BackfillRunner {
 
   #limits(record: BackfillRecord): { limit: number; atMost: number } {
     const { chunkRows, rowsPerSecond } = this.#options;
-    const limit = record.rowsPerSecond ?? rowsPerSecond;
+    const wanted = record.rowsPerSecond ?? rowsPerSecond;
+    // Commands of another version may ask for less.
+    const limit = wanted > 0 ? Math.max(wanted, MIN_ROWS_PER_SECOND) : 0;
     return { limit, atMost: limit > 0 ? Math.max(1, Math.min(chunkRows, Math.floor(limit))) : chunkRows };
   }
 
@@ -271,7 +331,7 @@ export class BackfillRunner {
     if (removal.isOver) return this.#removed(job, record, removal.incomparable);
     if (removal.isEmpty) return;
     const { limit, atMost } = this.#limits(record);
-    const begunMs = Date.now();
+    const begunMs = performance.now();
     const window = windows.open(topic);
     try {
       const { durable } = await this.#write(job, record);
@@ -369,8 +429,7 @@ export class BackfillRunner {
 
   #tell(job: Job, record: BackfillRecord): void {
     const isRunning = record.state === "running";
-    if (isRunning) this.#options.windows.watch(job.topic);
-    else this.#options.windows.unwatch(job.topic);
+    if (!isRunning) this.#options.windows.unwatch(job.topic);
     this.#options.onChange(job.name, record, isRunning ? job.rate.perSecond : undefined);
     if (record.state === "done")
       this.#options.log.info({ schema: job.name, backfill: record }, "backfill: done");

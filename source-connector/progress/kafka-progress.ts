@@ -15,6 +15,7 @@ import {
   PROGRESS_KEYS,
   type ProgressRecord,
 } from "../../shared/kafka/progress-record.ts";
+import { decodePublished, PUBLISHED_KEY, type PublishedRecord } from "../../shared/kafka/published-record.ts";
 import { decodeRebuild, REBUILD_KEY, type RebuildRecord } from "../../shared/kafka/rebuild-record.ts";
 import { delay } from "../../shared/lifecycle/backoff.ts";
 
@@ -39,6 +40,7 @@ export class ProgressWatcher {
   readonly #backfills = new Map<string, BackfillRecord>();
   readonly #commands = new Map<string, BackfillCommand>();
   #rebuild: RebuildRecord | undefined;
+  #published: PublishedRecord | undefined;
   #owner: string | undefined;
   /** Every claim seen: ours may be followed by one that has fenced us already. */
   readonly #claims = new Set<string>();
@@ -64,6 +66,11 @@ export class ProgressWatcher {
     return this.#progress;
   }
 
+  /** Whether any source has ever taken the data store over. Commands may be there before. */
+  get everOwned(): boolean {
+    return this.#owner !== undefined || this.progress !== undefined;
+  }
+
   /** How far the backfill of each public schema is that ever had one. */
   get backfills(): ReadonlyMap<string, BackfillRecord> {
     return this.#backfills;
@@ -77,6 +84,11 @@ export class ProgressWatcher {
   /** The last rebuild, if there ever was one. */
   get rebuild(): RebuildRecord | undefined {
     return this.#rebuild;
+  }
+
+  /** What the last source publishes that has taken over. */
+  get published(): PublishedRecord | undefined {
+    return this.#published;
   }
 
   /** How long the owner has been silent, in milliseconds; setting the machine's clock changes nothing. */
@@ -134,6 +146,8 @@ export class ProgressWatcher {
       this.#lastSignAtMs = performance.now();
     } else if (key === REBUILD_KEY) {
       this.#rebuild = decodeRebuild(value);
+    } else if (key === PUBLISHED_KEY) {
+      this.#published = decodePublished(value);
     } else if (key !== undefined) {
       const entry = decodeBackfill(key, value);
       if (entry?.kind === "state") this.#backfills.set(entry.schema, entry.record);

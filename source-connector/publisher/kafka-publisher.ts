@@ -1,7 +1,7 @@
-import type { Kafka, PartitionMetadata, Producer, RecordMetadata, TopicMessages, Transaction } from "kafkajs";
-import { Partitioners } from "kafkajs";
+import type { Kafka, Producer, RecordMetadata, TopicMessages, Transaction } from "kafkajs";
 import { RejotError } from "../../shared/errors/error.ts";
 import { kafkaError } from "../../shared/kafka/kafka-client.ts";
+import { partitionOf } from "../../shared/kafka/kafka-key-partition.ts";
 import { CHANGE_HEADER } from "../../shared/kafka/position.ts";
 import {
   encodeInstance,
@@ -57,9 +57,6 @@ export interface PublisherOptions {
 export class KafkaPublisher implements Publisher {
   readonly #options: PublisherOptions;
   readonly #producer: Producer;
-  /** As Java clients do it: murmur2 of the key. Done here and not in the producer, which does not tell its choice. */
-  readonly #partitioner = Partitioners.DefaultPartitioner();
-  readonly #partitionLists = new Map<string, PartitionMetadata[]>();
   #transaction: Transaction | undefined;
   #ends: Record<string, Record<string, string>> = {};
   #failed = false;
@@ -194,11 +191,10 @@ export class KafkaPublisher implements Publisher {
   }
 
   #message({ topic, key, value, change, timestampMs }: EncodedEvent): LedMessage {
-    const partition = this.#partitioner({
-      topic,
-      partitionMetadata: this.#partitionsOf(topic),
-      message: { key, value },
-    });
+    const count = this.#options.partitions.get(topic);
+    if (count === undefined) throw new RejotError("INTERNAL_ERROR", { detail: `unknown topic ${topic}` });
+    // Not left to the producer, which does not tell its choice.
+    const partition = partitionOf(key, count);
     return {
       key,
       value,
@@ -207,23 +203,6 @@ export class KafkaPublisher implements Publisher {
       timestamp: String(Math.min(timestampMs, Date.now() + AHEAD_MS)),
       headers: { [CHANGE_HEADER]: change },
     };
-  }
-
-  #partitionsOf(topic: string): PartitionMetadata[] {
-    let list = this.#partitionLists.get(topic);
-    if (list === undefined) {
-      const count = this.#options.partitions.get(topic);
-      if (count === undefined) throw new RejotError("INTERNAL_ERROR", { detail: `unknown topic ${topic}` });
-      list = Array.from({ length: count }, (_, partitionId) => ({
-        partitionErrorCode: 0,
-        partitionId,
-        leader: 0,
-        replicas: [],
-        isr: [],
-      }));
-      this.#partitionLists.set(topic, list);
-    }
-    return list;
   }
 
   async #sender(): Promise<Pick<Producer, "sendBatch" | "send">> {

@@ -1,6 +1,9 @@
 import { expect, test } from "vitest";
-import { runCli } from "../../cli/program.ts";
-import { backfillsOf, waitForBackfill } from "../support/backfill.ts";
+import { ProgressTopic } from "../../cli/backfill/progress-topic.ts";
+import { loadManifests } from "../../shared/manifest/load.ts";
+import { type ResolvedSource, resolveWorkspace } from "../../shared/manifest/workspace.ts";
+import { runBackfill as backfill, backfillsOf, waitForBackfill } from "../support/backfill.ts";
+import { kafkaAdmin } from "../support/kafka.ts";
 import { createSourceFixture, opsOf, type SourceFixture, transformationsOf } from "../support/source.ts";
 
 const ROWS = 400;
@@ -18,21 +21,6 @@ function createFixture(): Promise<SourceFixture> {
     schemas: [item("item"), item("other")],
     config: { backfillChunkRows: 20, backfillPollMs: 100 },
   });
-}
-
-/** Runs `backfill <action> <manifest> <flags>`. */
-async function backfill(fixture: SourceFixture, action: string, ...flags: string[]) {
-  const output = { stdout: "", stderr: "" };
-  const exitCode = await runCli(["backfill", action, fixture.manifestPath, ...flags], {
-    env: {},
-    print: (text) => {
-      output.stdout += `${text}\n`;
-    },
-    warn: (text) => {
-      output.stderr += `${text}\n`;
-    },
-  });
-  return { exitCode, ...output };
 }
 
 test("start, for a schema, again, and for a condition; status, as text and as JSON", async () => {
@@ -97,6 +85,26 @@ test("pause, resume and cancel, with a rate", async () => {
   expect(await fixture.read("other")).toHaveLength(read + ROWS);
 });
 
+test("a backfill that waits for transactions to end says so, and can be cancelled", async () => {
+  await using fixture = await createFixture();
+  await using source = await fixture.start();
+  const writer = await fixture.database.connect();
+  await writer.query("BEGIN; INSERT INTO item VALUES (0, 'not committed')");
+  await backfill(fixture, "start", "--schema", "item");
+  await expect
+    .poll(() => backfillsOf(source.status)[0]?.waitsForTransactions, { timeout: 20_000 })
+    .toBe(true);
+  expect(await backfill(fixture, "status", "--schema", "item")).toMatchObject({
+    stdout: expect.stringMatching(/running .* waits for transactions to end that were writing when it began/),
+  });
+  expect(await backfill(fixture, "cancel")).toMatchObject({ exitCode: 0 });
+  expect(backfillsOf(source.status)).toMatchObject([{ state: "cancelled", waitsForTransactions: false }]);
+  await writer.query("ROLLBACK");
+  expect(await backfill(fixture, "start", "--schema", "item", "--watch")).toMatchObject({
+    stdout: expect.stringMatching(/done .* 400 rows/),
+  });
+});
+
 test("what is asked wrongly is told, before or by the source", async () => {
   await using fixture = await createFixture();
   await using source = await fixture.start();
@@ -109,6 +117,9 @@ test("what is asked wrongly is told, before or by the source", async () => {
     /^2 USAGE: .*"itme"; there are: item\.v1, other\.v1$/,
   );
   expect(await told("start", "--schema", "item", "--rate", "0")).toMatch(/^2 USAGE/);
+  expect(await told("start", "--schema", "item", "--rate", "0.0000001")).toMatch(
+    /^2 USAGE: .*0\.01 at least/,
+  );
   expect(await told("resume")).toMatch(/^1 BACKFILL_NOT_UNDER_WAY/);
   const drop = "true); DROP TABLE item; --";
   expect(await told("start", "--schema", "item", "--where", drop)).toMatch(/^2 BACKFILL_CONDITION_INVALID/);
@@ -128,4 +139,44 @@ test("what is asked wrongly is told, before or by the source", async () => {
   });
   expect(source.status.role).toBe("active");
   expect(await backfill(fixture, "start", "--schema", "item", "--watch")).toMatchObject({ exitCode: 0 });
+});
+
+test("a command that comes before the first start that works is kept, and does not look like an earlier source", async () => {
+  await using fixture = await createFixture();
+  await fixture.database.query("ALTER TABLE item RENAME name TO title");
+  await expect(fixture.start()).rejects.toMatchObject({ code: "TRANSFORMATION_REJECTED" });
+  const asked = backfill(fixture, "start", "--schema", "item", "--watch");
+  await using admin = await kafkaAdmin();
+  await expect
+    .poll(() => admin.fetchTopicOffsets(fixture.progressTopic), { timeout: 20_000 })
+    .toMatchObject([{ high: "1" }]);
+  await fixture.database.query("ALTER TABLE item RENAME title TO name");
+  await using source = await fixture.start();
+  expect(source.status.role).toBe("active");
+  expect(await asked).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/done .* 400 rows/) });
+});
+
+test("a condition does not take the place of all rows that are still to be read: it is refused, by the source too", async () => {
+  await using fixture = await createFixture();
+  await using source = await fixture.start();
+  const status = () => source.status;
+  expect(await backfill(fixture, "start", "--schema", "item", "--rate", "50")).toMatchObject({ exitCode: 0 });
+  const some = ["--schema", "item", "--where", "id > 390"];
+  const refused = await backfill(fixture, "start", ...some);
+  expect(refused).toMatchObject({
+    exitCode: 1,
+    stderr: expect.stringMatching(/^BACKFILL_UNFINISHED: .*item\.v1: running after \d+ rows/),
+  });
+  // The command of a program that did not look.
+  const workspace = await resolveWorkspace(await loadManifests([fixture.manifestPath]), {}, ["source"]);
+  const topic = new ProgressTopic(workspace.sources[0] as ResolvedSource);
+  await topic.send("item.v1", { id: "x", action: "start", where: "id > 390", rowsPerSecond: null });
+  await expect
+    .poll(() => topic.refresh().then(() => topic.records.get("item.v1")), { timeout: 20_000 })
+    .toMatchObject({ command: "x", state: "running", where: null });
+  await topic.close();
+
+  expect(await backfill(fixture, "cancel", "--schema", "item")).toMatchObject({ exitCode: 0 });
+  expect(await backfill(fixture, "start", ...some, "--watch")).toMatchObject({ exitCode: 0 });
+  expect(await waitForBackfill(status, "item.v1")).toMatchObject({ rows: 10 });
 });

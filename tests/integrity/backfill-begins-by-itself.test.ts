@@ -1,9 +1,9 @@
-import { readFile, writeFile } from "node:fs/promises";
 import { expect, test } from "vitest";
-import type { Manifest, PublicSchema } from "../../shared/manifest/schema.ts";
+import type { PublicSchema } from "../../shared/manifest/schema.ts";
 import { backfillsOf, readsByKey, waitForBackfill } from "../support/backfill.ts";
 import { latestByKey } from "../support/kafka.ts";
 import {
+  changeSchemas as change,
   createSourceFixture,
   type SourceFixture,
   type TestSchema,
@@ -22,12 +22,6 @@ const ITEM: TestSchema = {
   key: ["id"],
   transformations: transformationsOf("item", "SELECT id, name FROM item WHERE id = :id", "SELECT :id AS id"),
 };
-
-async function change(fixture: SourceFixture, edit: (schemas: PublicSchema[]) => void): Promise<void> {
-  const manifest = JSON.parse(await readFile(fixture.manifestPath, "utf8")) as Manifest;
-  edit(manifest.publicSchemas ?? []);
-  await writeFile(fixture.manifestPath, JSON.stringify(manifest));
-}
 
 /** How often each row was read, `[rows, most often]`. */
 async function reads(fixture: SourceFixture): Promise<[number, number]> {
@@ -175,4 +169,42 @@ test("a transaction that wrote before its table was published, and commits after
   expect(items.map(({ item }) => item).sort((a, b) => a - b)).toEqual([
     1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 77, 78,
   ]);
+});
+
+test("what such a transaction wrote is not hidden by a change that was published before it committed", async () => {
+  const basket = (condition: string) =>
+    `SELECT b.id, count(t.n) AS things FROM basket b LEFT JOIN thing t ON t.basket = b.id WHERE ${condition} GROUP BY b.id`;
+  await using fixture = await createSourceFixture({
+    backfill: "auto",
+    sql: `${SQL}; CREATE TABLE basket (id bigint PRIMARY KEY); INSERT INTO basket VALUES (1), (2), (3);
+      CREATE TABLE thing (basket bigint, n bigint, PRIMARY KEY (basket, n))`,
+    schemas: [
+      ITEM,
+      {
+        name: "basket",
+        fields: { id: "integer", things: "integer" },
+        key: ["id"],
+        transformations: [
+          ...transformationsOf("basket", basket("b.id = :id"), "SELECT :id AS id"),
+          ...transformationsOf("thing", basket("b.id = :basket")),
+        ],
+      },
+    ],
+  });
+  const schemas: PublicSchema[] = [];
+  await change(fixture, (all) => schemas.push(...all.splice(1)));
+  {
+    await using source = await fixture.start();
+    await waitForBackfill(() => source.status, "item.v1");
+  }
+  const writer = await fixture.database.connect();
+  await writer.query("BEGIN; INSERT INTO thing VALUES (1, 99)");
+  await change(fixture, (all) => all.push(...schemas));
+  await using source = await fixture.start();
+  await fixture.database.query("UPDATE basket SET id = id WHERE id = 1");
+  await fixture.published();
+  expect((await fixture.read("basket")).map(({ value }) => value)).toEqual([{ id: 1, things: 0 }]);
+  await writer.query("COMMIT");
+  await waitForBackfill(() => source.status, "basket.v1");
+  expect([...latestByKey(await fixture.read("basket")).values()]).toContainEqual({ id: 1, things: 1 });
 });

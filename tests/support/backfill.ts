@@ -1,6 +1,8 @@
+import { runCli } from "../../cli/program.ts";
 import type { ConnectorStatus, UnitStatus } from "../../shared/http/status.ts";
 import type { SpawnedConnector } from "./connector.ts";
 import { type ReadRecord, toJson } from "./kafka.ts";
+import type { SourceFixture } from "./source.ts";
 import { waitFor } from "./wait-for.ts";
 
 /** What a source tells of the backfill of a public schema. */
@@ -11,6 +13,7 @@ export interface BackfillStatus {
   readonly events: number;
   readonly overtaken: number;
   readonly estimatedRows: number;
+  readonly waitsForTransactions: boolean;
   readonly error: string | null;
 }
 
@@ -50,4 +53,19 @@ export function readsByKey(records: readonly ReadRecord[]): Map<string, number> 
 /** The status of the only data store of a source that is its own process. */
 export function statusOf(source: SpawnedConnector): () => Promise<UnitStatus | undefined> {
   return async () => ((await source.get("/status")).body as ConnectorStatus).units[0];
+}
+
+/** Runs `backfill <action> <manifest> <flags>`. */
+export async function runBackfill(fixture: SourceFixture, action: string, ...flags: string[]) {
+  const output = { stdout: "", stderr: "" };
+  const exitCode = await runCli(["backfill", action, fixture.manifestPath, ...flags], {
+    env: {},
+    print: (text) => {
+      output.stdout += `${text}\n`;
+    },
+    warn: (text) => {
+      output.stderr += `${text}\n`;
+    },
+  });
+  return { exitCode, ...output };
 }

@@ -1,3 +1,4 @@
+import { readFile, writeFile } from "node:fs/promises";
 import { expect, inject } from "vitest";
 import type { UnitStatus } from "../../shared/http/status.ts";
 import { progressTopic, publicSchemaTopic } from "../../shared/kafka/naming.ts";
@@ -224,6 +225,16 @@ async function run(connector: SourceConnector): Promise<RunningSource> {
     stop,
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** Changes the public schemas of the manifest: the next source has them. */
+export async function changeSchemas(
+  fixture: SourceFixture,
+  edit: (schemas: PublicSchema[]) => void,
+): Promise<void> {
+  const manifest = JSON.parse(await readFile(fixture.manifestPath, "utf8")) as Manifest;
+  edit(manifest.publicSchemas ?? []);
+  await writeFile(fixture.manifestPath, JSON.stringify(manifest));
 }
 
 /** A message in a transaction of its own passes through the stream behind everything committed before. */
