@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import pg from "pg";
 import { describe, expect, test } from "vitest";
 import { RejotError } from "../../shared/errors/error.ts";
 import {
@@ -40,9 +41,7 @@ class FakeDestination implements Destination {
       for (const [callIndex, call] of event.calls.entries()) {
         const name = callName(event, call.statement);
         if (this.#poison.has(name)) {
-          throw this.#naming
-            ? new CallFailed(eventIndex, callIndex, new Error(name))
-            : new Error("at commit");
+          throw this.#naming ? new CallFailed(eventIndex, callIndex, new Error(name)) : refusal("at commit");
         }
         done.push(name);
       }
@@ -56,6 +55,9 @@ class FakeDestination implements Destination {
     return "applied";
   }
 }
+
+const refusal = (message: string, code = "23503") =>
+  Object.assign(new pg.DatabaseError(message, message.length, "error"), { code });
 
 const callName = (event: SinkEvent, statement: number) =>
   `${partitionName(event)}@${event.record.offset}#${statement}`;
@@ -199,6 +201,17 @@ test("a server's error that is nobody's fault is passed on", async () => {
     ["dlq"],
   );
   await expect(applier.apply([run(0, [event(0, 0), event(0, 1)], 2)])).rejects.toBe(broken);
+  expect(letters).toEqual([]);
+});
+
+test("a session that ends blames no event", async () => {
+  const ended = new DOMException("the connector stops", "AbortError");
+  const { applier, letters } = applierOf(
+    { progress: () => Promise.reject(ended), write: () => Promise.reject(ended) },
+    ["dlq"],
+  );
+  for (const events of [[event(0, 0)], [event(0, 0), event(0, 1)]])
+    await expect(applier.apply([run(0, events, events.length)])).rejects.toBe(ended);
   expect(letters).toEqual([]);
 });
 

@@ -100,7 +100,8 @@ export class Applier implements EventApplier {
           this.#size.tooSlow(events.length);
           return this.#write(todo);
         } else {
-          if (error instanceof RejotError) throw error;
+          // What is not a server's refusal, such as the end of the session, is no event's fault.
+          if (sqlState(error) === undefined) throw error;
           if (events.length > 1) return this.#writeHalves(todo, events.length);
           const all = events[0]?.calls.map((_, i) => i) ?? [];
           if (all.length === 0) throw error;
