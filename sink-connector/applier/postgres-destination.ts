@@ -152,9 +152,12 @@ export class PostgresDestination implements Destination {
   }
 }
 
-/** statement_timeout, somebody's pg_cancel_backend, or `applyTimeoutMs` without an answer. */
+/** statement_timeout and somebody's pg_cancel_backend; transaction_timeout. */
+const TOO_SLOW = new Set(["57014", "25P04"]);
+
+/** Ended by the server, or `applyTimeoutMs` without an answer. */
 function isTooSlow(error: unknown): boolean {
-  return sqlState(error) === "57014" || isOverdue(error);
+  return TOO_SLOW.has(sqlState(error) ?? "") || isOverdue(error);
 }
 
 /** Values already bound do not fit changed types, so that error has to reach whoever bound them. */
