@@ -6,6 +6,7 @@ import {
   BatchTooSlow,
   CallFailed,
   type DeadLetter,
+  type DeadLetters,
   type Destination,
   type EventBatch,
   type EventRun,
@@ -78,7 +79,11 @@ const run = (partition: number, events: readonly SinkEvent[], endOffset: number)
   bytes: 0,
 });
 
-function applierOf(destination: Destination, policies: readonly ("stop" | "dlq")[]) {
+function applierOf(
+  destination: Destination,
+  policies: readonly ("stop" | "dlq")[],
+  deadLetters: Partial<DeadLetters> = {},
+) {
   const letters: DeadLetter[] = [];
   const applier = new Applier({
     destination,
@@ -87,6 +92,8 @@ function applierOf(destination: Destination, policies: readonly ("stop" | "dlq")
         letters.push(...sent);
         return sent.map((_, i) => letters.length - sent.length + i);
       },
+      passed: () => {},
+      ...deadLetters,
     },
     consumers: policies.map((onError, i) => ({ name: `c${i}`, onError })),
     consumerOfStatement: policies.map((_, i) => i),
@@ -152,6 +159,26 @@ test("dlq: an event that could not be prepared is noted with its letter", async 
     ["t/0@2#0", 2],
     ["t/0@2#1", 3],
   ]);
+});
+
+test("dlq: what is before an event whose letter is not taken is applied, nothing after it", async () => {
+  const destination = new FakeDestination([]);
+  const tooLarge = new RejotError("KAFKA_RECORD_TOO_LARGE", {
+    context: { topic: "t", partition: 1, offset: 1 },
+  });
+  const { applier } = applierOf(destination, ["dlq"], {
+    send: async (letters) => {
+      if (letters.some(({ event: e }) => e.partition === 1 && e.record.offset === 1)) throw tooLarge;
+      return letters.map((_, i) => i);
+    },
+  });
+  const failures = [{ consumer: 0, error: new RejotError("RECORD_UNREADABLE") }];
+  const bad = (partition: number, offset: number) => ({ ...event(partition, offset, []), failures });
+  const runs = [run(0, [event(0, 0), bad(0, 1)], 2), run(1, [event(1, 0), bad(1, 1), event(1, 2)], 3)];
+  await expect(applier.apply(runs)).rejects.toBe(tooLarge);
+  expect(destination.applied).toEqual(["t/0@0#0", "t/1@0#0"]);
+  expect(destination.setAside).toEqual([["t/0@1#0", 0]]);
+  expect(Object.fromEntries(destination.nextOffsets)).toEqual({ "t/0": 2, "t/1": 1 });
 });
 
 test("somebody else's progress is reported, not written over", async () => {

@@ -49,6 +49,7 @@ export class Applier implements EventApplier {
 
   place(places: readonly PartitionProgress[]): void {
     this.#book.place(places);
+    this.#options.deadLetters.passed(places);
   }
 
   async apply(runs: readonly EventRun[]): Promise<{ outcome: WriteOutcome; moves: readonly ProgressMove[] }> {
@@ -57,14 +58,25 @@ export class Applier implements EventApplier {
     const stopAt = events.findIndex((event) =>
       event.failures.some((f) => this.#policyOf(f).onError === "stop"),
     );
-    if (stopAt < 0) {
-      return { outcome: await this.#write(await this.#setAside(runs)), moves };
-    }
+    if (stopAt < 0) return { outcome: await this.#applyAll(runs), moves };
     const [before] = splitRuns(runs, stopAt);
-    if ((await this.#write(await this.#setAside(before))) === "stale") return { outcome: "stale", moves };
+    if ((await this.#applyAll(before)) === "stale") return { outcome: "stale", moves };
     const stopper = events[stopAt] as SinkEvent;
     const failure = stopper.failures.find((f) => this.#policyOf(f).onError === "stop") as EventFailure;
     throw await this.#stopError(stopper, failure);
+  }
+
+  /** Sets aside what could not be prepared and writes the rest. An event whose letter is not taken stops its topic. */
+  async #applyAll(runs: readonly EventRun[]): Promise<WriteOutcome> {
+    let noted: readonly EventRun[];
+    try {
+      noted = await this.#setAside(runs);
+    } catch (error) {
+      const [before] = splitRuns(runs, Math.max(0, placeIn(runs, error)));
+      if (before.length > 0 && (await this.#applyAll(before)) === "stale") return "stale";
+      throw error;
+    }
+    return this.#write(noted);
   }
 
   /** Writes runs, in as many transactions as it takes. */
@@ -88,6 +100,7 @@ export class Applier implements EventApplier {
         const outcome = await this.#options.destination.write({ events, moves });
         if (outcome === "applied") {
           this.#book.advance(moves);
+          this.#options.deadLetters.passed(moves);
           this.#size.inTime(events.length, this.#options.maxRows);
         }
         return outcome;
@@ -199,6 +212,15 @@ export class Applier implements EventApplier {
  */
 export function isStatementsFault(cause: unknown): boolean {
   return sqlState(cause)?.startsWith("42") ?? false;
+}
+
+/** The index of the event that an error names; -1 when it names none. */
+function placeIn(runs: readonly EventRun[], error: unknown): number {
+  if (!(error instanceof RejotError)) return -1;
+  const { topic, partition, offset } = error.context;
+  return runs
+    .flatMap((run) => run.events)
+    .findIndex((e) => e.topic === topic && e.partition === partition && e.record.offset === offset);
 }
 
 function noteSetAside(
