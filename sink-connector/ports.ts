@@ -168,6 +168,11 @@ export interface Destination {
    * together took longer than the server or we allow, else the server's error.
    */
   write(batch: EventBatch): Promise<WriteOutcome>;
+  /**
+   * Tries an event's calls in a transaction that is rolled back, deferred constraints included. Resolves with why the
+   * destination does not take them, or undefined.
+   */
+  rehearse(event: SinkEvent): Promise<unknown>;
 }
 
 /** Applies runs of events by the policies of the consumer schemas. */

@@ -55,7 +55,16 @@ class FakeDestination implements Destination {
     for (const move of moves) this.nextOffsets.set(partitionName(move), move.nextOffset);
     return "applied";
   }
+
+  async rehearse(tried: SinkEvent): Promise<unknown> {
+    const failing = tried.calls.find((call) => this.#poison.has(callName(tried, call.statement)));
+    return failing && refusal(callName(tried, failing.statement));
+  }
 }
+
+const unused = async (): Promise<never> => {
+  throw new Error("not used");
+};
 
 const refusal = (message: string, code = "23503") =>
   Object.assign(new pg.DatabaseError(message, message.length, "error"), { code });
@@ -144,6 +153,33 @@ test("dlq: of two consumer schemas only the one that fails leaves the event out"
   expect(destination.nextOffsets.get("t/0")).toBe(3);
 });
 
+for (const naming of [true, false]) {
+  test(`of three consumer schemas only those that fail are to blame (call named: ${naming})`, async () => {
+    const setAside = new FakeDestination(["t/0@1#0", "t/0@1#2"], naming);
+    const { applier, letters } = applierOf(setAside, ["dlq", "stop", "dlq"]);
+    await applier.apply([run(0, [event(0, 0), event(0, 1, [0, 1, 2])], 2)]);
+    expect(setAside.applied).toEqual(["t/0@0#0", "t/0@1#1"]);
+    expect(letters.map(({ failure }) => failure.consumer)).toEqual([0, 2]);
+
+    const stopped = new FakeDestination(["t/0@1#1"], naming);
+    const other = applierOf(stopped, ["dlq", "stop", "dlq"]);
+    await expect(other.applier.apply([run(0, [event(0, 1, [0, 1, 2])], 2)])).rejects.toMatchObject({
+      context: { consumerSchema: "c1" },
+    });
+    expect(other.letters).toEqual([]);
+  });
+
+  test(`no letter is sent for an event that stops its topic by another consumer schema (call named: ${naming})`, async () => {
+    const destination = new FakeDestination(["t/0@0#0", "t/0@0#1"], naming);
+    const { applier, letters } = applierOf(destination, ["dlq", "stop"]);
+    await expect(applier.apply([run(0, [event(0, 0, [0, 1])], 1)])).rejects.toMatchObject({
+      code: "SINK_EVENT_FAILED",
+      context: { offset: 0, consumerSchema: "c1" },
+    });
+    expect(letters).toEqual([]);
+  });
+}
+
 test("dlq: an event that could not be prepared is noted with its letter", async () => {
   const destination = new FakeDestination([]);
   const { applier } = applierOf(destination, ["dlq", "dlq"]);
@@ -195,7 +231,8 @@ test("a batch that is too slow is applied in smaller ones, once and in order, an
   const sizes: number[] = [];
   const { applier, letters } = applierOf(
     {
-      progress: () => destination.progress(),
+      progress: unused,
+      rehearse: unused,
       write: async (batch) => {
         sizes.push(batch.events.length);
         if (batch.events.length > MANAGES) throw new BatchTooSlow(new Error("timeout"));
@@ -224,7 +261,7 @@ test("a batch that is too slow is applied in smaller ones, once and in order, an
 test("a server's error that is nobody's fault is passed on", async () => {
   const broken = new RejotError("SINK_DESTINATION_CHANGED");
   const { applier, letters } = applierOf(
-    { progress: () => Promise.reject(broken), write: () => Promise.reject(broken) },
+    { progress: unused, rehearse: unused, write: () => Promise.reject(broken) },
     ["dlq"],
   );
   await expect(applier.apply([run(0, [event(0, 0), event(0, 1)], 2)])).rejects.toBe(broken);
@@ -234,7 +271,7 @@ test("a server's error that is nobody's fault is passed on", async () => {
 test("a session that ends blames no event", async () => {
   const ended = new DOMException("the connector stops", "AbortError");
   const { applier, letters } = applierOf(
-    { progress: () => Promise.reject(ended), write: () => Promise.reject(ended) },
+    { progress: unused, rehearse: unused, write: () => Promise.reject(ended) },
     ["dlq"],
   );
   for (const events of [[event(0, 0)], [event(0, 0), event(0, 1)]])

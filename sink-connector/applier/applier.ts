@@ -15,6 +15,7 @@ import {
   type WriteOutcome,
 } from "../ports.ts";
 import { BatchSize } from "./batch-size.ts";
+import { type FailingCall, failingCalls } from "./failing-calls.ts";
 import { ProgressBook, splitRuns } from "./progress-book.ts";
 
 /** What the applier needs to know of a consumer schema. */
@@ -108,7 +109,7 @@ export class Applier implements EventApplier {
         if (error instanceof CallFailed) {
           const [before, rest] = splitRuns(todo, error.eventIndex);
           if (before.length > 0 && (await this.#write(before)) === "stale") return "stale";
-          todo = await this.#withoutCalls(rest, [error.callIndex], error.cause);
+          todo = await this.#withoutFailing(rest, error.cause, error);
         } else if (error instanceof BatchTooSlow) {
           this.#size.tooSlow(events.length);
           return this.#write(todo);
@@ -116,9 +117,7 @@ export class Applier implements EventApplier {
           // What is not a server's refusal, such as the end of the session, is no event's fault.
           if (sqlState(error) === undefined) throw error;
           if (events.length > 1) return this.#writeHalves(todo, events.length);
-          const all = events[0]?.calls.map((_, i) => i) ?? [];
-          if (all.length === 0) throw error;
-          todo = await this.#withoutCalls(todo, all, error);
+          todo = await this.#withoutFailing(todo, error);
         }
       }
     }
@@ -132,27 +131,49 @@ export class Applier implements EventApplier {
     return this.#write(second);
   }
 
-  /** The runs without some calls of their first event, whose failure goes to the dead letters; or the end. */
-  async #withoutCalls(
+  /** The runs without the calls of their first event that fail, whose failure goes to the dead letters; or the end. */
+  async #withoutFailing(
     runs: readonly EventRun[],
-    callIndexes: readonly number[],
     cause: unknown,
+    named?: Pick<CallFailed, "callIndex">,
   ): Promise<EventRun[]> {
     const [run, ...rest] = runs.filter((r) => r.events.length > 0);
     const event = run?.events[0];
-    if (run === undefined || event === undefined) throw cause;
-    const failures = callIndexes.map((i) => this.#failureOf(event, i, cause));
-    const stopper = isStatementsFault(cause)
-      ? failures[0]
-      : failures.find((f) => this.#policyOf(f).onError === "stop");
+    if (run === undefined || event === undefined || event.calls.length === 0) throw cause;
+    const failing = await this.#failingCalls(event, cause, named);
+    const failures = failing.map((each) => this.#failureOf(event, each));
+    const stopper = failures.find((failure, i) => this.#isStopper(failure, failing[i]?.cause));
     if (stopper !== undefined) throw await this.#stopError(event, stopper);
     const offsets = await this.#options.deadLetters.send(failures.map((failure) => ({ event, failure })));
-    const calls = event.calls.filter((_, i) => !callIndexes.includes(i));
+    const calls = event.calls.filter((_, i) => failing.every((each) => each.callIndex !== i));
     const left = noteSetAside({ ...event, calls }, failures, offsets);
     return [{ ...run, events: [left, ...run.events.slice(1)] }, ...rest];
   }
 
-  #failureOf(event: SinkEvent, callIndex: number, cause: unknown): EventFailure {
+  /**
+   * Before a letter is sent the event's other calls are tried too: one that stops the topic would leave the letter
+   * without its row, and one that only shares the event with another that fails at commit is not to blame.
+   */
+  async #failingCalls(
+    event: SinkEvent,
+    cause: unknown,
+    named: Pick<CallFailed, "callIndex"> | undefined,
+  ): Promise<readonly FailingCall[]> {
+    const known = named === undefined ? event.calls.map((_, i) => i) : [named.callIndex];
+    const blamed = known.map((callIndex) => ({ callIndex, cause }));
+    const isClear =
+      blamed.length === 1 && this.#isStopper(this.#failureOf(event, blamed[0] as FailingCall), cause);
+    if (event.calls.length === 1 || isClear) return blamed;
+    const failing = await failingCalls(event, (part) => this.#options.destination.rehearse(part));
+    return failing.length === 0 ? blamed : failing;
+  }
+
+  /** What fails every event alike stops whatever the policy says. */
+  #isStopper(failure: EventFailure, cause: unknown): boolean {
+    return isStatementsFault(cause) || this.#policyOf(failure).onError === "stop";
+  }
+
+  #failureOf(event: SinkEvent, { callIndex, cause }: FailingCall): EventFailure {
     const statement = event.calls[callIndex]?.statement ?? 0;
     const consumer = this.#options.consumerOfStatement[statement] ?? 0;
     const state = sqlState(cause);

@@ -13,6 +13,7 @@ import {
   type EventBatch,
   type PartitionBounds,
   type PartitionProgress,
+  type SinkEvent,
   type WriteOutcome,
 } from "../ports.ts";
 import type { StatementParameters } from "./postgres-parameters.ts";
@@ -72,6 +73,18 @@ export class PostgresDestination implements Destination {
       if (!several || !isTooSlow(error)) throw error;
       this.#listener.onRetry(this.#named(error));
       throw new BatchTooSlow(error);
+    }
+  }
+
+  async rehearse(event: SinkEvent): Promise<unknown> {
+    try {
+      await this.#attempt((session) => session.rehearse(event));
+      return undefined;
+    } catch (error) {
+      if (error instanceof CallFailed) return error.cause;
+      // A deferred constraint names no call.
+      if (sqlState(error) !== undefined) return error;
+      throw error;
     }
   }
 

@@ -136,6 +136,15 @@ export class PostgresSession {
     await this.#apply({ events: [event], moves: [] });
   }
 
+  /** Applies one event's calls and takes them back. Throws CallFailed, or the error that committing them would give. */
+  rehearse(event: SinkEvent): Promise<void> {
+    return this.transaction(async (client) => {
+      await this.applyInside(event);
+      await client.query("SET CONSTRAINTS ALL IMMEDIATE");
+      return { result: undefined, commit: false };
+    });
+  }
+
   /** Runs work in a transaction, which is rolled back when it throws or says so. */
   async transaction<T>(work: (client: pg.ClientBase) => Promise<{ result: T; commit: boolean }>): Promise<T> {
     await this.#client.query("BEGIN");

@@ -123,3 +123,18 @@ test("a topic of letters that is deleted while the sink runs is made anew", asyn
   await has(sink, fixture, "other", 1);
   expect(await readTopic(lettersTopic(fixture), { registryUrl: null })).toHaveLength(1);
 });
+
+test("an event that stops its topic by one consumer schema leaves no letters of another, however often it is tried", async () => {
+  await using fixture = await fixtureOf(consumer("strict", "stop", "item"));
+  await fixture.publish("item", [item(0, -1), unreadable(1), item(2)]);
+  await fixture.publish("other", [item(0)]);
+  await using sink = await startSink(fixture.manifestPath);
+  const attempts = () =>
+    (sink.unit().details?.heldTopics as { attempts: number }[] | undefined)?.[0]?.attempts;
+  await sink.eventually(async () => (attempts() ?? 0) >= 3, "the event to be tried three times");
+  expect(await fixture.admin.listTopics()).not.toContain(lettersTopic(fixture));
+  expect(held(sink)).toMatchObject([{ topic: fixture.topic("item"), offset: 0, code: "SINK_EVENT_FAILED" }]);
+  await fixture.database.query("ALTER TABLE strict DROP CONSTRAINT positive");
+  await sink.eventually(async () => held(sink)[0]?.offset === 1, "the next event to stop the topic");
+  expect(await notedAndSent(fixture)).toEqual({ sent: 1, noted: [0], named: [0] });
+});
