@@ -16,6 +16,7 @@ import {
 } from "../ports.ts";
 import { BatchSize } from "./batch-size.ts";
 import { type FailingCall, failingCalls } from "./failing-calls.ts";
+import { isSqlRejected } from "./postgres-parameters.ts";
 import { ProgressBook, splitRuns } from "./progress-book.ts";
 
 /** What the applier needs to know of a consumer schema. */
@@ -176,6 +177,7 @@ export class Applier implements EventApplier {
   #failureOf(event: SinkEvent, { callIndex, cause }: FailingCall): EventFailure {
     const statement = event.calls[callIndex]?.statement ?? 0;
     const consumer = this.#options.consumerOfStatement[statement] ?? 0;
+    if (isSqlRejected(cause)) return { consumer, error: cause };
     const state = sqlState(cause);
     const detail = cause instanceof Error ? cause.message : String(cause);
     const code =
@@ -222,6 +224,7 @@ export class Applier implements EventApplier {
       detail: `${where}: ${why}${detail}`,
       ...(error.cause === undefined ? {} : { cause: error.cause }),
       context: { topic, partition, offset: record.offset, key, consumerSchema: name, ...error.context },
+      sql: error.sql,
       ...(fromServer ? {} : { hint: error.hint }),
     });
   }
@@ -232,7 +235,7 @@ export class Applier implements EventApplier {
  * dead letters.
  */
 export function isStatementsFault(cause: unknown): boolean {
-  return sqlState(cause)?.startsWith("42") ?? false;
+  return isSqlRejected(cause) || (sqlState(cause)?.startsWith("42") ?? false);
 }
 
 /** The index of the event that an error names; -1 when it names none. */

@@ -63,13 +63,17 @@ export class PostgresDestination implements Destination {
    */
   async write(batch: EventBatch): Promise<WriteOutcome> {
     const several = batch.events.length > 1;
+    if (this.#session?.rejectedCall(batch.events) !== undefined) await this.#checkTypes();
     try {
       return await this.#attempt(
         (session) => session.write(batch),
         (error) => !(several && isTooSlow(error)),
       );
     } catch (error) {
-      if (error instanceof CallFailed) await this.#checkTypes();
+      if (error instanceof CallFailed) {
+        await this.#checkTypes();
+        throw this.#session?.rejectedCall(batch.events.slice(0, error.eventIndex + 1)) ?? error;
+      }
       if (!several || !isTooSlow(error)) throw error;
       this.#listener.onRetry(this.#named(error));
       throw new BatchTooSlow(error);
@@ -94,8 +98,9 @@ export class PostgresDestination implements Destination {
   }
 
   /**
-   * A session types its parameters when it begins. Before an event is blamed for a value that does not fit, a new
-   * session tells whether the tables have changed since. Throws SINK_DESTINATION_CHANGED if they have.
+   * A session types its parameters when it begins. Before an event is blamed for a value that does not fit, or for a
+   * table that is not there, a new session tells whether the tables have changed since. Throws SINK_DESTINATION_CHANGED
+   * if the types of parameters have.
    */
   async #checkTypes(): Promise<void> {
     if (performance.now() - this.#typedAtMs < TYPES_VALID_MS) return;
