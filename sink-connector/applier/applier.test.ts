@@ -279,6 +279,24 @@ test("a session that ends blames no event", async () => {
   expect(letters).toEqual([]);
 });
 
+test("a batch whose values no text can hold is applied in smaller ones", async () => {
+  const destination = new FakeDestination([]);
+  const { applier } = applierOf(
+    {
+      progress: unused,
+      rehearse: unused,
+      write: async (batch) => {
+        if (batch.events.length > 3) throw new RangeError("Invalid string length");
+        return destination.write(batch);
+      },
+    },
+    ["stop"],
+  );
+  const events = Array.from({ length: 10 }, (_, i) => event(0, i));
+  await applier.apply([run(0, events, 10)]);
+  expect(destination.applied).toEqual(events.map((e) => callName(e, 0)));
+});
+
 for (const naming of [true, false]) {
   test(`dlq: whatever is poisoned, the rest is applied once and in order (call named: ${naming})`, async () => {
     await fc.assert(

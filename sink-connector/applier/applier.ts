@@ -115,8 +115,7 @@ export class Applier implements EventApplier {
           this.#size.tooSlow(events.length);
           return this.#write(todo);
         } else {
-          // What is not a server's refusal, such as the end of the session, is no event's fault.
-          if (sqlState(error) === undefined) throw error;
+          if (!isOfEvents(error)) throw error;
           if (events.length > 1) return this.#writeHalves(todo, events.length);
           todo = await this.#withoutFailing(todo, error);
         }
@@ -236,6 +235,14 @@ export class Applier implements EventApplier {
  */
 export function isStatementsFault(cause: unknown): boolean {
   return isSqlRejected(cause) || (sqlState(cause)?.startsWith("42") ?? false);
+}
+
+/**
+ * Whether fewer events, or another one, could fare better: the server's refusals, and values that are too many for one
+ * text of Node's. The end of a session, say, is no event's fault.
+ */
+function isOfEvents(error: unknown): boolean {
+  return sqlState(error) !== undefined || error instanceof RangeError;
 }
 
 /** The index of the event that an error names; -1 when it names none. */
