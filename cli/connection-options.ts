@@ -130,7 +130,8 @@ function registryOf(url: string): object {
   const match = /^(https?:\/\/)(?:([^:@/]+):([^@/]*)@)?(.+)$/.exec(url);
   if (match === null) {
     if (hasSecretReference(url)) return { url };
-    throw usage(`--schema-registry: "${url}" does not begin with http:// or https://`);
+    // What has another form may hold a password all the same.
+    throw usage("--schema-registry does not begin with http:// or https://");
   }
   const [, scheme = "", username, password = "", rest = ""] = match;
   return { url: `${scheme}${rest}`, ...(username === undefined ? {} : { auth: { username, password } }) };

@@ -6,6 +6,7 @@ import type { ResolvedDestination, Workspace } from "../shared/manifest/workspac
 import { createLogger } from "../shared/observability/logger.ts";
 import { createMetrics, type Metrics } from "../shared/observability/metrics.ts";
 import { createSchemaRegistry } from "../shared/registry/schema-registry.ts";
+import type { AcceptedStatements } from "./applier/postgres-parameters.ts";
 import type { SinkConfig } from "./config.ts";
 import { type DestinationPlan, planDestination } from "./destination-plan.ts";
 import { Session } from "./session.ts";
@@ -112,9 +113,20 @@ class Sink implements SinkConnector {
     const state = new UnitState(destination, plan.group, metrics);
     const log = logger.child({ manifest: destination.manifestSlug, dataStore: destination.dataStoreSlug });
     const config = this.#config;
+    const accepted: AcceptedStatements = new Map();
     const supervisor = new Supervisor(
       ({ drain, worked }) =>
-        new Session({ destination, plan, config, state, registry, logger: log, drain, worked }).run(),
+        new Session({
+          destination,
+          plan,
+          config,
+          state,
+          registry,
+          accepted,
+          logger: log,
+          drain,
+          worked,
+        }).run(),
       {
         onRetry: (error, delayMs) => {
           state.retrying(error);

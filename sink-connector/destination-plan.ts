@@ -2,9 +2,11 @@ import { avroSchemasOf } from "../shared/contracts/avro-schema.ts";
 import { unansweredDeletes, unknownPlaceholders } from "../shared/contracts/consumers/consumer-statements.ts";
 import { recordOf } from "../shared/contracts/consumers/consumer-usage.ts";
 import type { Contract } from "../shared/contracts/evolution/schema-change.ts";
-import { consumerGroup } from "../shared/kafka/naming.ts";
+import { RejotError } from "../shared/errors/error.ts";
+import { consumerGroup, deadLetterTopic, isTopicName } from "../shared/kafka/naming.ts";
 import { type Diagnostic, diagnosticOfError, throwOnErrors } from "../shared/manifest/diagnostic.ts";
 import type { ResolvedDestination } from "../shared/manifest/workspace.ts";
+import { LETTERS_HINT } from "../shared/manifest/workspace-check.ts";
 import { parseTemplate } from "../shared/postgres/sql/template.ts";
 import { latestContract } from "../shared/registry/published-usages.ts";
 import type { SchemaRegistry } from "../shared/registry/schema-registry.ts";
@@ -36,10 +38,11 @@ interface Route {
 /**
  * Reads the consumer schemas of a destination.
  * Throws SQL_* for statements that are none, SINK_SQL_NOT_SUPPORTED, SQL_PLACEHOLDER_UNKNOWN,
- * DELETE_SQL_MISSING: what `collect --check` finds, in the same words.
+ * DELETE_SQL_MISSING, TOPIC_NAME_INVALID: what `collect --check` finds, in the same words.
  */
 export async function planDestination(destination: ResolvedDestination): Promise<DestinationPlan> {
   const { manifestSlug, dataStoreSlug, eventStore } = destination;
+  const group = consumerGroup(eventStore.topicPrefix ?? "", manifestSlug, dataStoreSlug);
   const consumers: ConsumerPolicy[] = [];
   const statements: SinkStatement[] = [];
   const consumerOfStatement: number[] = [];
@@ -53,6 +56,11 @@ export async function planDestination(destination: ResolvedDestination): Promise
       consumerOfStatement.push(index);
       return statements.push(statement) - 1;
     };
+    const letters = deadLetterTopic(consumer.topic, group);
+    if (config.onError === "dlq" && !isTopicName(letters)) {
+      const detail = `dead letters of ${consumerName} would go to ${letters}`;
+      throw new RejotError("TOPIC_NAME_INVALID", { detail, hint: LETTERS_HINT });
+    }
     consumers.push({ name: consumerName, onError: config.onError ?? "stop" });
     routes.push({
       topic: consumer.topic,
@@ -63,7 +71,7 @@ export async function planDestination(destination: ResolvedDestination): Promise
   }
   throwOnErrors(checkAgainstWorkspace(destination, statements, consumerOfStatement));
   return {
-    group: consumerGroup(eventStore.topicPrefix ?? "", manifestSlug, dataStoreSlug),
+    group,
     consumers,
     statements,
     consumerOfStatement,

@@ -67,9 +67,13 @@ export interface EventRun extends TopicPartition {
   readonly bytes: number;
 }
 
-/** How far a partition is, as the destination's own table says. */
-export interface PartitionProgress extends TopicPartition {
+/** Where a partition goes on: events before it are done with. */
+export interface PartitionPlace extends TopicPartition {
   readonly nextOffset: number;
+}
+
+/** How far a partition is, as the destination's own table says. */
+export interface PartitionProgress extends PartitionPlace {
   /** Position of the last event applied, `<commit LSN>:<index>`; null before the first. */
   readonly position: string | null;
 }
@@ -164,6 +168,11 @@ export interface Destination {
    * together took longer than the server or we allow, else the server's error.
    */
   write(batch: EventBatch): Promise<WriteOutcome>;
+  /**
+   * Tries an event's calls in a transaction that is rolled back, deferred constraints included. Resolves with why the
+   * destination does not take them, or undefined.
+   */
+  rehearse(event: SinkEvent): Promise<unknown>;
 }
 
 /** Applies runs of events by the policies of the consumer schemas. */
@@ -178,12 +187,17 @@ export interface EventApplier {
   apply(runs: readonly EventRun[]): Promise<{ outcome: WriteOutcome; moves: readonly ProgressMove[] }>;
 }
 
-/**
- * Events that could not be applied, kept for people. A resolved `send` means that all brokers in sync have them; it
- * gives the offset of each in its topic.
- */
+/** Events that could not be applied, kept for people. */
 export interface DeadLetters {
+  /**
+   * Resolves when all brokers in sync have the letters, with the offset of each in its topic. One that was sent before,
+   * and whose event was not passed since, is not sent again. Trouble with a topic of letters is tried again a few times;
+   * then it throws KAFKA_* or TOPIC_NAME_INVALID with topic, partition and offset of the first event whose letter was not
+   * taken in the context: that event holds up its topic.
+   */
   send(letters: readonly DeadLetter[]): Promise<number[]>;
+  /** The destination is at these places. */
+  passed(places: readonly PartitionPlace[]): void;
 }
 
 /** One event that one consumer schema could not take. */

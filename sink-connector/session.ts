@@ -7,6 +7,7 @@ import type { Logger } from "../shared/observability/logger.ts";
 import type { SchemaRegistry } from "../shared/registry/schema-registry.ts";
 import { Applier } from "./applier/applier.ts";
 import { PostgresDestination } from "./applier/postgres-destination.ts";
+import type { AcceptedStatements } from "./applier/postgres-parameters.ts";
 import type { SinkConfig } from "./config.ts";
 import { HeldTopics } from "./consumer/held-topics.ts";
 import { existingTopics, KafkaConsumer } from "./consumer/kafka-consumer.ts";
@@ -30,6 +31,8 @@ export interface SessionOptions {
   readonly config: SinkConfig;
   readonly state: UnitState;
   readonly registry: SchemaRegistry;
+  /** Outlives the session. */
+  readonly accepted: AcceptedStatements;
   readonly logger: Logger;
   /** Aborted when the session should finish the batch it has begun and resolve. */
   readonly drain: AbortSignal;
@@ -58,6 +61,7 @@ export class Session {
         connection: destination.connection,
         group: plan.group,
         statements: plan.statements,
+        accepted: options.accepted,
         consumerNames: plan.consumers.map((consumer) => consumer.name),
         keepsLetters: plan.consumers.some(({ onError }) => onError === "dlq"),
         lockTimeoutMs: config.lockTimeoutMs,

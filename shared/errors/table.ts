@@ -901,7 +901,7 @@ export const ERRORS = {
   SINK_DESTINATION_BUSY: {
     title: "The destination did not take a batch, which is tried again",
     cause:
-      "A deadlock, a lock held for too long, a serialization failure, a batch that took longer than statement_timeout, or a server that is read-only for now.",
+      "A deadlock, a lock held for too long, a serialization failure, a batch that took longer than statement_timeout or transaction_timeout, or a server that is read-only for now.",
     hint: "Nothing to do if it passes; pg_stat_activity and pg_locks show who holds what. A batch that is too slow is applied in smaller ones.",
     retryable: true,
     exitCode: 1,

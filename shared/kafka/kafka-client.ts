@@ -111,13 +111,13 @@ const DENIED = /AUTHORIZATION_FAILED|SASL|UNSUPPORTED_SASL|ILLEGAL_SASL/;
 
 /**
  * Gives an error of kafkajs its code: KAFKA_FENCED, KAFKA_DENIED, KAFKA_RECORD_TOO_LARGE, KAFKA_TRANSACTION_TIMEOUT,
- * CERTIFICATE_REFUSED or KAFKA_UNREACHABLE.
+ * TOPIC_NAME_INVALID, CERTIFICATE_REFUSED or KAFKA_UNREACHABLE.
  */
 export function kafkaError(cause: unknown, doing: string): RejotError {
   // kafkajs wraps what is thrown by those whom it calls.
   for (let e = cause; e instanceof Error; e = e.cause) if (e instanceof RejotError) return e;
   const type = protocolType(cause);
-  const detail = `${doing}: ${cause instanceof Error ? cause.message : String(cause)}`;
+  const detail = `${doing}: ${messageOf(cause)}`;
   if (type !== undefined && FENCED.has(type)) return new RejotError("KAFKA_FENCED", { detail, cause });
   if (DENIED.test(type ?? "") || (cause instanceof Error && /SASL/.test(cause.name))) {
     return new RejotError("KAFKA_DENIED", { detail, cause });
@@ -127,17 +127,29 @@ export function kafkaError(cause: unknown, doing: string): RejotError {
   }
   if (type === "INVALID_TRANSACTION_TIMEOUT")
     return new RejotError("KAFKA_TRANSACTION_TIMEOUT", { detail, cause });
+  if (type === "INVALID_TOPIC_EXCEPTION") return new RejotError("TOPIC_NAME_INVALID", { detail, cause });
   return new RejotError(isCertificateRefused(cause) ? "CERTIFICATE_REFUSED" : "KAFKA_UNREACHABLE", {
     detail,
     cause,
   });
 }
 
-/** The protocol's name of an error, through kafkajs' wrappers. */
-function protocolType(error: unknown): string | undefined {
-  for (let e = error; e instanceof Error; e = e.cause) {
+/** What the protocol names an error, through kafkajs' wrappers; the first of several. */
+export function protocolType(error: unknown): string | undefined {
+  for (let e = error; e instanceof Error; e = partsOf(e)[0] ?? e.cause) {
     const type = (e as { type?: unknown }).type;
     if (typeof type === "string") return type;
   }
   return undefined;
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return [error, ...partsOf(error)].map(({ message }) => message).join(": ");
+}
+
+/** kafkajs gives what is wrong with each of several topics as an error of its own. */
+function partsOf(error: Error): Error[] {
+  const { errors } = error as { errors?: unknown };
+  return Array.isArray(errors) ? errors.filter((each) => each instanceof Error) : [];
 }

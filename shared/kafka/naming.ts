@@ -33,6 +33,13 @@ export function deadLetterTopic(topic: string, group: string): string {
   return `${topic}.dlq.${group}`;
 }
 
+const LEGAL_TOPIC = /^[A-Za-z0-9._-]{1,249}$/;
+
+/** Whether Kafka takes a topic of this name. */
+export function isTopicName(name: string): boolean {
+  return LEGAL_TOPIC.test(name);
+}
+
 /** The registry subjects of a topic (TopicNameStrategy). */
 export function subjects(topic: string): { key: string; value: string } {
   return { key: `${topic}-key`, value: `${topic}-value` };

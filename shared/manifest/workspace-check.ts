@@ -1,10 +1,17 @@
 import { deprecationNotice } from "../contracts/deprecation.ts";
 import type { ErrorCode } from "../errors/table.ts";
-import { consumerGroup, deadLetterTopic, progressTopic, publicSchemaTopic } from "../kafka/naming.ts";
+import {
+  consumerGroup,
+  deadLetterTopic,
+  isTopicName,
+  progressTopic,
+  publicSchemaTopic,
+} from "../kafka/naming.ts";
 import { type Diagnostic, diagnostic, type Place } from "./diagnostic.ts";
 import { displayPath, type LoadedManifest } from "./load.ts";
 import type { ConsumerSchema, Manifest, PublicSchema, Transformation } from "./schema.ts";
 import { consumerSchemaPlace, manifestPlace, publicSchemaPlace } from "./schema-place.ts";
+import { hasSecretReference } from "./secrets.ts";
 
 type Report = (
   code: ErrorCode,
@@ -26,7 +33,10 @@ function placeOf(loaded: LoadedManifest, part: Part): Place {
  * What is wrong with the references inside manifests and between them. Pure: looks at nothing but the manifests;
  * SQL is not read here.
  */
-export function checkStructure(loaded: readonly LoadedManifest[]): Diagnostic[] {
+export function checkStructure(
+  loaded: readonly LoadedManifest[],
+  topicPrefixOf: (manifest: Manifest) => string | undefined,
+): Diagnostic[] {
   const diagnostics: Diagnostic[] = [];
   const reporter =
     (one: LoadedManifest): Report =>
@@ -52,6 +62,7 @@ export function checkStructure(loaded: readonly LoadedManifest[]): Diagnostic[] 
     checkEventStores(manifest, report);
     checkPublicSchemas(manifest, report);
     checkConsumerSchemas(manifest, loaded, report);
+    checkLetterTopics(manifest, loaded, topicPrefixOf, report);
   }
   checkTopics(loaded, reporter);
   return diagnostics;
@@ -183,7 +194,32 @@ function checkConsumerSchemas(manifest: Manifest, loaded: readonly LoadedManifes
   }
 }
 
-const LEGAL_TOPIC = /^[A-Za-z0-9._-]{1,249}$/;
+/** A sink could make no topic of such a name, and notices only when it has something to set aside. */
+function checkLetterTopics(
+  manifest: Manifest,
+  loaded: readonly LoadedManifest[],
+  topicPrefixOf: (manifest: Manifest) => string | undefined,
+  report: Report,
+): void {
+  for (const consumer of manifest.consumerSchemas ?? []) {
+    const { sourceManifestSlug, publicSchema, config } = consumer;
+    if (config.onError !== "dlq") continue;
+    const publisher = loaded.find((m) => m.manifest.slug === sourceManifestSlug)?.manifest;
+    const written = (publisher && topicPrefixOf(publisher)) ?? topicPrefixOf(manifest) ?? "";
+    const prefix = hasSecretReference(written) ? "" : written;
+    const { name, majorVersion } = publicSchema;
+    const topic = publicSchemaTopic(prefix, sourceManifestSlug, name, majorVersion);
+    const letters = deadLetterTopic(
+      topic,
+      consumerGroup(prefix, manifest.slug, config.destinationDataStoreSlug),
+    );
+    if (isTopicName(topic) && !isTopicName(letters))
+      report("TOPIC_NAME_INVALID", "error", consumer, `dead letters would go to ${letters}`, LETTERS_HINT);
+  }
+}
+
+/** What to do about a name that is too long for the topic of dead letters. */
+export const LETTERS_HINT = `The name of a topic of dead letters is made of topic prefix, manifest and public schema, and of topic prefix, manifest and data store of the consumer; 249 characters at most. Shorten one of them, or leave out onError: "dlq".`;
 
 function checkTopics(loaded: readonly LoadedManifest[], reporter: (one: LoadedManifest) => Report): void {
   const owners = new Map<string, string>();
@@ -200,15 +236,14 @@ function checkTopics(loaded: readonly LoadedManifest[], reporter: (one: LoadedMa
         report("TOPIC_NAME_COLLISION", "error", schema, `${name} and ${owner} would both be ${topic}`);
       }
       owners.set(topic, owner ?? name);
-      if (!LEGAL_TOPIC.test(topic)) report("TOPIC_NAME_INVALID", "error", schema, topic);
+      if (!isTopicName(topic)) report("TOPIC_NAME_INVALID", "error", schema, topic);
     }
     for (const [i, dataStore] of (manifest.dataStores ?? []).entries()) {
       const topic = progressTopic("", manifest.slug, dataStore.connectionSlug);
       const group = consumerGroup("", manifest.slug, dataStore.connectionSlug);
       const longest = deadLetterTopic(topic, group);
-      if (!LEGAL_TOPIC.test(topic)) report("TOPIC_NAME_INVALID", "error", ["dataStores", i], topic);
-      else if (!LEGAL_TOPIC.test(longest))
-        report("TOPIC_NAME_INVALID", "warning", ["dataStores", i], longest);
+      if (!isTopicName(topic)) report("TOPIC_NAME_INVALID", "error", ["dataStores", i], topic);
+      else if (!isTopicName(longest)) report("TOPIC_NAME_INVALID", "warning", ["dataStores", i], longest);
     }
   }
 }

@@ -224,3 +224,20 @@ test("errors are thrown together, under the code of the first", async () => {
     message: expect.stringMatching(/also VERSION_MISMATCH/),
   });
 });
+
+test("a topic of dead letters whose name Kafka would refuse is an error, where there can be dead letters", async () => {
+  const reads = (onError: "stop" | "dlq", prefix: string) => {
+    const { config, ...rest } = consumer("team");
+    return load("reader", {
+      consumerSchemas: [{ ...rest, config: { ...config, onError } }],
+      connections: [postgres("db"), kafka("one:9092", prefix)],
+    });
+  };
+  const team = load("team", { publicSchemas: [things()] });
+  expect(await codes(reads("dlq", "p".repeat(105)))).toEqual(["warning MANIFEST_NOT_FOUND"]);
+  expect(await codes(reads("dlq", "p".repeat(106)))).toContain("error TOPIC_NAME_INVALID");
+  expect(await codes(reads("stop", "p".repeat(106)))).toEqual(["warning MANIFEST_NOT_FOUND"]);
+  // The publisher's prefix counts, and one that is a secret is not known here.
+  expect(await codes(team, reads("dlq", "p".repeat(106)))).toEqual([]);
+  expect(await codes(reads("dlq", `\${${"P".repeat(200)}}`))).toEqual(["warning MANIFEST_NOT_FOUND"]);
+});

@@ -101,7 +101,7 @@ export async function resolveWorkspace(
 export async function checkWorkspace(
   loaded: readonly LoadedManifest[],
 ): Promise<{ diagnostics: Diagnostic[]; publicSchemas: ResolvedPublicSchema[] }> {
-  const diagnostics = checkStructure(loaded);
+  const diagnostics = checkStructure(loaded, storePrefixOf);
   const publicSchemas: ResolvedPublicSchema[] = [];
   for (const one of loaded) {
     const { manifest } = one;
@@ -159,7 +159,13 @@ function definedParts(parts: object): Partial<PostgresConnection> {
 }
 
 function prefixOf(manifest: Manifest): string {
-  return kafkaEventStore(manifest)?.topicPrefix ?? "";
+  return storePrefixOf(manifest) ?? "";
+}
+
+/** As written; undefined for a manifest without an event store. */
+function storePrefixOf(manifest: Manifest): string | undefined {
+  const store = kafkaEventStore(manifest);
+  return store && (store.topicPrefix ?? "");
 }
 
 class LookUp {

@@ -162,8 +162,12 @@ export function isOverdue(error: unknown): boolean {
   return error instanceof Error && error.message === "Query read timeout";
 }
 
-/** Classes of SQLSTATE that go away by themselves: connection, resources, operator, deadlock, serialization. */
-const RETRYABLE_STATES = new Set(["40001", "40P01", "55P03", "25006", "57014", "55006"]);
+/**
+ * SQLSTATEs that go away by themselves, beside whole classes (connection, resources, operator): deadlock, serialization,
+ * locks, read-only, statement_timeout; and, which end the session, transaction_timeout and
+ * idle_in_transaction_session_timeout.
+ */
+const RETRYABLE_STATES = new Set(["40001", "40P01", "55P03", "25006", "57014", "55006", "25P04", "25P03"]);
 
 /** Whether a failed statement or connection is worth trying again unchanged. */
 export function isTransientPostgresError(error: unknown): boolean {

@@ -77,24 +77,44 @@ function addressOf(options: RegistryHttpOptions): { url: string; headers: Record
     accept: `${MEDIA_TYPE}, application/json`,
     "content-type": MEDIA_TYPE,
   };
-  let parsed: URL;
-  try {
-    parsed = new URL(options.url);
-  } catch (cause) {
-    throw new RejotError("REGISTRY_REFUSED", { detail: `"${options.url}" is not a URL`, cause });
-  }
-  const inUrl = parsed.username === "" ? undefined : parsed;
-  const { username, password } = options.auth ?? {
-    username: decodeURIComponent(inUrl?.username ?? ""),
-    password: decodeURIComponent(inUrl?.password ?? ""),
-  };
+  const { href, inUrl } = withoutCredentials(options.url);
+  const { username, password } = options.auth ?? inUrl;
   if (username !== "") {
     headers.authorization = `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
   }
-  // fetch refuses addresses with credentials in them, and messages must not show them.
-  parsed.username = "";
-  parsed.password = "";
-  return { url: parsed.href.replace(/\/+$/, ""), headers };
+  return { url: href.replace(/\/+$/, ""), headers };
+}
+
+/**
+ * fetch refuses addresses with credentials in them, and messages must not show them. So nothing is repeated of what
+ * does not parse, nor taken for an address what has an "@" left: both may hold a password, and so may Node's error.
+ */
+function withoutCredentials(url: string): {
+  href: string;
+  inUrl: { username: string; password: string };
+} {
+  const parsed = URL.parse(url);
+  if (parsed !== null && /^https?:$/.test(parsed.protocol)) {
+    const username = decoded(parsed.username);
+    const password = decoded(parsed.password);
+    parsed.username = "";
+    parsed.password = "";
+    const { href } = parsed;
+    if (username !== undefined && password !== undefined && !href.includes("@"))
+      return { href, inUrl: { username, password } };
+  }
+  throw new RejotError("REGISTRY_REFUSED", {
+    detail: "schemaRegistry.url of the connection is not a URL with http:// or https://",
+    hint: "Correct schemaRegistry.url. Name and password go into schemaRegistry.auth; in the URL their /, @, :, ?, # and % are written as %2F, %40, %3A, %3F, %23 and %25.",
+  });
+}
+
+function decoded(part: string): string | undefined {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return undefined;
+  }
 }
 
 function accept(status: number, body: unknown, address: string): RegistryAnswer {

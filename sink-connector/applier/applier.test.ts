@@ -1,10 +1,12 @@
 import fc from "fast-check";
+import pg from "pg";
 import { describe, expect, test } from "vitest";
 import { RejotError } from "../../shared/errors/error.ts";
 import {
   BatchTooSlow,
   CallFailed,
   type DeadLetter,
+  type DeadLetters,
   type Destination,
   type EventBatch,
   type EventRun,
@@ -40,9 +42,7 @@ class FakeDestination implements Destination {
       for (const [callIndex, call] of event.calls.entries()) {
         const name = callName(event, call.statement);
         if (this.#poison.has(name)) {
-          throw this.#naming
-            ? new CallFailed(eventIndex, callIndex, new Error(name))
-            : new Error("at commit");
+          throw this.#naming ? new CallFailed(eventIndex, callIndex, new Error(name)) : refusal("at commit");
         }
         done.push(name);
       }
@@ -55,7 +55,19 @@ class FakeDestination implements Destination {
     for (const move of moves) this.nextOffsets.set(partitionName(move), move.nextOffset);
     return "applied";
   }
+
+  async rehearse(tried: SinkEvent): Promise<unknown> {
+    const failing = tried.calls.find((call) => this.#poison.has(callName(tried, call.statement)));
+    return failing && refusal(callName(tried, failing.statement));
+  }
 }
+
+const unused = async (): Promise<never> => {
+  throw new Error("not used");
+};
+
+const refusal = (message: string, code = "23503") =>
+  Object.assign(new pg.DatabaseError(message, message.length, "error"), { code });
 
 const callName = (event: SinkEvent, statement: number) =>
   `${partitionName(event)}@${event.record.offset}#${statement}`;
@@ -76,7 +88,11 @@ const run = (partition: number, events: readonly SinkEvent[], endOffset: number)
   bytes: 0,
 });
 
-function applierOf(destination: Destination, policies: readonly ("stop" | "dlq")[]) {
+function applierOf(
+  destination: Destination,
+  policies: readonly ("stop" | "dlq")[],
+  deadLetters: Partial<DeadLetters> = {},
+) {
   const letters: DeadLetter[] = [];
   const applier = new Applier({
     destination,
@@ -85,6 +101,8 @@ function applierOf(destination: Destination, policies: readonly ("stop" | "dlq")
         letters.push(...sent);
         return sent.map((_, i) => letters.length - sent.length + i);
       },
+      passed: () => {},
+      ...deadLetters,
     },
     consumers: policies.map((onError, i) => ({ name: `c${i}`, onError })),
     consumerOfStatement: policies.map((_, i) => i),
@@ -135,6 +153,33 @@ test("dlq: of two consumer schemas only the one that fails leaves the event out"
   expect(destination.nextOffsets.get("t/0")).toBe(3);
 });
 
+for (const naming of [true, false]) {
+  test(`of three consumer schemas only those that fail are to blame (call named: ${naming})`, async () => {
+    const setAside = new FakeDestination(["t/0@1#0", "t/0@1#2"], naming);
+    const { applier, letters } = applierOf(setAside, ["dlq", "stop", "dlq"]);
+    await applier.apply([run(0, [event(0, 0), event(0, 1, [0, 1, 2])], 2)]);
+    expect(setAside.applied).toEqual(["t/0@0#0", "t/0@1#1"]);
+    expect(letters.map(({ failure }) => failure.consumer)).toEqual([0, 2]);
+
+    const stopped = new FakeDestination(["t/0@1#1"], naming);
+    const other = applierOf(stopped, ["dlq", "stop", "dlq"]);
+    await expect(other.applier.apply([run(0, [event(0, 1, [0, 1, 2])], 2)])).rejects.toMatchObject({
+      context: { consumerSchema: "c1" },
+    });
+    expect(other.letters).toEqual([]);
+  });
+
+  test(`no letter is sent for an event that stops its topic by another consumer schema (call named: ${naming})`, async () => {
+    const destination = new FakeDestination(["t/0@0#0", "t/0@0#1"], naming);
+    const { applier, letters } = applierOf(destination, ["dlq", "stop"]);
+    await expect(applier.apply([run(0, [event(0, 0, [0, 1])], 1)])).rejects.toMatchObject({
+      code: "SINK_EVENT_FAILED",
+      context: { offset: 0, consumerSchema: "c1" },
+    });
+    expect(letters).toEqual([]);
+  });
+}
+
 test("dlq: an event that could not be prepared is noted with its letter", async () => {
   const destination = new FakeDestination([]);
   const { applier } = applierOf(destination, ["dlq", "dlq"]);
@@ -152,6 +197,26 @@ test("dlq: an event that could not be prepared is noted with its letter", async 
   ]);
 });
 
+test("dlq: what is before an event whose letter is not taken is applied, nothing after it", async () => {
+  const destination = new FakeDestination([]);
+  const tooLarge = new RejotError("KAFKA_RECORD_TOO_LARGE", {
+    context: { topic: "t", partition: 1, offset: 1 },
+  });
+  const { applier } = applierOf(destination, ["dlq"], {
+    send: async (letters) => {
+      if (letters.some(({ event: e }) => e.partition === 1 && e.record.offset === 1)) throw tooLarge;
+      return letters.map((_, i) => i);
+    },
+  });
+  const failures = [{ consumer: 0, error: new RejotError("RECORD_UNREADABLE") }];
+  const bad = (partition: number, offset: number) => ({ ...event(partition, offset, []), failures });
+  const runs = [run(0, [event(0, 0), bad(0, 1)], 2), run(1, [event(1, 0), bad(1, 1), event(1, 2)], 3)];
+  await expect(applier.apply(runs)).rejects.toBe(tooLarge);
+  expect(destination.applied).toEqual(["t/0@0#0", "t/1@0#0"]);
+  expect(destination.setAside).toEqual([["t/0@1#0", 0]]);
+  expect(Object.fromEntries(destination.nextOffsets)).toEqual({ "t/0": 2, "t/1": 1 });
+});
+
 test("somebody else's progress is reported, not written over", async () => {
   const destination = new FakeDestination([]);
   destination.nextOffsets.set("t/0", 5);
@@ -166,7 +231,8 @@ test("a batch that is too slow is applied in smaller ones, once and in order, an
   const sizes: number[] = [];
   const { applier, letters } = applierOf(
     {
-      progress: () => destination.progress(),
+      progress: unused,
+      rehearse: unused,
       write: async (batch) => {
         sizes.push(batch.events.length);
         if (batch.events.length > MANAGES) throw new BatchTooSlow(new Error("timeout"));
@@ -195,11 +261,40 @@ test("a batch that is too slow is applied in smaller ones, once and in order, an
 test("a server's error that is nobody's fault is passed on", async () => {
   const broken = new RejotError("SINK_DESTINATION_CHANGED");
   const { applier, letters } = applierOf(
-    { progress: () => Promise.reject(broken), write: () => Promise.reject(broken) },
+    { progress: unused, rehearse: unused, write: () => Promise.reject(broken) },
     ["dlq"],
   );
   await expect(applier.apply([run(0, [event(0, 0), event(0, 1)], 2)])).rejects.toBe(broken);
   expect(letters).toEqual([]);
+});
+
+test("a session that ends blames no event", async () => {
+  const ended = new DOMException("the connector stops", "AbortError");
+  const { applier, letters } = applierOf(
+    { progress: unused, rehearse: unused, write: () => Promise.reject(ended) },
+    ["dlq"],
+  );
+  for (const events of [[event(0, 0)], [event(0, 0), event(0, 1)]])
+    await expect(applier.apply([run(0, events, events.length)])).rejects.toBe(ended);
+  expect(letters).toEqual([]);
+});
+
+test("a batch whose values no text can hold is applied in smaller ones", async () => {
+  const destination = new FakeDestination([]);
+  const { applier } = applierOf(
+    {
+      progress: unused,
+      rehearse: unused,
+      write: async (batch) => {
+        if (batch.events.length > 3) throw new RangeError("Invalid string length");
+        return destination.write(batch);
+      },
+    },
+    ["stop"],
+  );
+  const events = Array.from({ length: 10 }, (_, i) => event(0, i));
+  await applier.apply([run(0, events, 10)]);
+  expect(destination.applied).toEqual(events.map((e) => callName(e, 0)));
 });
 
 for (const naming of [true, false]) {

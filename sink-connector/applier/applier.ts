@@ -15,6 +15,8 @@ import {
   type WriteOutcome,
 } from "../ports.ts";
 import { BatchSize } from "./batch-size.ts";
+import { type FailingCall, failingCalls } from "./failing-calls.ts";
+import { isSqlRejected } from "./postgres-parameters.ts";
 import { ProgressBook, splitRuns } from "./progress-book.ts";
 
 /** What the applier needs to know of a consumer schema. */
@@ -49,6 +51,7 @@ export class Applier implements EventApplier {
 
   place(places: readonly PartitionProgress[]): void {
     this.#book.place(places);
+    this.#options.deadLetters.passed(places);
   }
 
   async apply(runs: readonly EventRun[]): Promise<{ outcome: WriteOutcome; moves: readonly ProgressMove[] }> {
@@ -57,14 +60,25 @@ export class Applier implements EventApplier {
     const stopAt = events.findIndex((event) =>
       event.failures.some((f) => this.#policyOf(f).onError === "stop"),
     );
-    if (stopAt < 0) {
-      return { outcome: await this.#write(await this.#setAside(runs)), moves };
-    }
+    if (stopAt < 0) return { outcome: await this.#applyAll(runs), moves };
     const [before] = splitRuns(runs, stopAt);
-    if ((await this.#write(await this.#setAside(before))) === "stale") return { outcome: "stale", moves };
+    if ((await this.#applyAll(before)) === "stale") return { outcome: "stale", moves };
     const stopper = events[stopAt] as SinkEvent;
     const failure = stopper.failures.find((f) => this.#policyOf(f).onError === "stop") as EventFailure;
     throw await this.#stopError(stopper, failure);
+  }
+
+  /** Sets aside what could not be prepared and writes the rest. An event whose letter is not taken stops its topic. */
+  async #applyAll(runs: readonly EventRun[]): Promise<WriteOutcome> {
+    let noted: readonly EventRun[];
+    try {
+      noted = await this.#setAside(runs);
+    } catch (error) {
+      const [before] = splitRuns(runs, Math.max(0, placeIn(runs, error)));
+      if (before.length > 0 && (await this.#applyAll(before)) === "stale") return "stale";
+      throw error;
+    }
+    return this.#write(noted);
   }
 
   /** Writes runs, in as many transactions as it takes. */
@@ -88,6 +102,7 @@ export class Applier implements EventApplier {
         const outcome = await this.#options.destination.write({ events, moves });
         if (outcome === "applied") {
           this.#book.advance(moves);
+          this.#options.deadLetters.passed(moves);
           this.#size.inTime(events.length, this.#options.maxRows);
         }
         return outcome;
@@ -95,16 +110,14 @@ export class Applier implements EventApplier {
         if (error instanceof CallFailed) {
           const [before, rest] = splitRuns(todo, error.eventIndex);
           if (before.length > 0 && (await this.#write(before)) === "stale") return "stale";
-          todo = await this.#withoutCalls(rest, [error.callIndex], error.cause);
+          todo = await this.#withoutFailing(rest, error.cause, error);
         } else if (error instanceof BatchTooSlow) {
           this.#size.tooSlow(events.length);
           return this.#write(todo);
         } else {
-          if (error instanceof RejotError) throw error;
+          if (!isOfEvents(error)) throw error;
           if (events.length > 1) return this.#writeHalves(todo, events.length);
-          const all = events[0]?.calls.map((_, i) => i) ?? [];
-          if (all.length === 0) throw error;
-          todo = await this.#withoutCalls(todo, all, error);
+          todo = await this.#withoutFailing(todo, error);
         }
       }
     }
@@ -118,29 +131,52 @@ export class Applier implements EventApplier {
     return this.#write(second);
   }
 
-  /** The runs without some calls of their first event, whose failure goes to the dead letters; or the end. */
-  async #withoutCalls(
+  /** The runs without the calls of their first event that fail, whose failure goes to the dead letters; or the end. */
+  async #withoutFailing(
     runs: readonly EventRun[],
-    callIndexes: readonly number[],
     cause: unknown,
+    named?: Pick<CallFailed, "callIndex">,
   ): Promise<EventRun[]> {
     const [run, ...rest] = runs.filter((r) => r.events.length > 0);
     const event = run?.events[0];
-    if (run === undefined || event === undefined) throw cause;
-    const failures = callIndexes.map((i) => this.#failureOf(event, i, cause));
-    const stopper = isStatementsFault(cause)
-      ? failures[0]
-      : failures.find((f) => this.#policyOf(f).onError === "stop");
+    if (run === undefined || event === undefined || event.calls.length === 0) throw cause;
+    const failing = await this.#failingCalls(event, cause, named);
+    const failures = failing.map((each) => this.#failureOf(event, each));
+    const stopper = failures.find((failure, i) => this.#isStopper(failure, failing[i]?.cause));
     if (stopper !== undefined) throw await this.#stopError(event, stopper);
     const offsets = await this.#options.deadLetters.send(failures.map((failure) => ({ event, failure })));
-    const calls = event.calls.filter((_, i) => !callIndexes.includes(i));
+    const calls = event.calls.filter((_, i) => failing.every((each) => each.callIndex !== i));
     const left = noteSetAside({ ...event, calls }, failures, offsets);
     return [{ ...run, events: [left, ...run.events.slice(1)] }, ...rest];
   }
 
-  #failureOf(event: SinkEvent, callIndex: number, cause: unknown): EventFailure {
+  /**
+   * Before a letter is sent the event's other calls are tried too: one that stops the topic would leave the letter
+   * without its row, and one that only shares the event with another that fails at commit is not to blame.
+   */
+  async #failingCalls(
+    event: SinkEvent,
+    cause: unknown,
+    named: Pick<CallFailed, "callIndex"> | undefined,
+  ): Promise<readonly FailingCall[]> {
+    const known = named === undefined ? event.calls.map((_, i) => i) : [named.callIndex];
+    const blamed = known.map((callIndex) => ({ callIndex, cause }));
+    const isClear =
+      blamed.length === 1 && this.#isStopper(this.#failureOf(event, blamed[0] as FailingCall), cause);
+    if (event.calls.length === 1 || isClear) return blamed;
+    const failing = await failingCalls(event, (part) => this.#options.destination.rehearse(part));
+    return failing.length === 0 ? blamed : failing;
+  }
+
+  /** What fails every event alike stops whatever the policy says. */
+  #isStopper(failure: EventFailure, cause: unknown): boolean {
+    return isStatementsFault(cause) || this.#policyOf(failure).onError === "stop";
+  }
+
+  #failureOf(event: SinkEvent, { callIndex, cause }: FailingCall): EventFailure {
     const statement = event.calls[callIndex]?.statement ?? 0;
     const consumer = this.#options.consumerOfStatement[statement] ?? 0;
+    if (isSqlRejected(cause)) return { consumer, error: cause };
     const state = sqlState(cause);
     const detail = cause instanceof Error ? cause.message : String(cause);
     const code =
@@ -187,6 +223,7 @@ export class Applier implements EventApplier {
       detail: `${where}: ${why}${detail}`,
       ...(error.cause === undefined ? {} : { cause: error.cause }),
       context: { topic, partition, offset: record.offset, key, consumerSchema: name, ...error.context },
+      sql: error.sql,
       ...(fromServer ? {} : { hint: error.hint }),
     });
   }
@@ -197,7 +234,24 @@ export class Applier implements EventApplier {
  * dead letters.
  */
 export function isStatementsFault(cause: unknown): boolean {
-  return sqlState(cause)?.startsWith("42") ?? false;
+  return isSqlRejected(cause) || (sqlState(cause)?.startsWith("42") ?? false);
+}
+
+/**
+ * Whether fewer events, or another one, could fare better: the server's refusals, and values that are too many for one
+ * text of Node's. The end of a session, say, is no event's fault.
+ */
+function isOfEvents(error: unknown): boolean {
+  return sqlState(error) !== undefined || error instanceof RangeError;
+}
+
+/** The index of the event that an error names; -1 when it names none. */
+function placeIn(runs: readonly EventRun[], error: unknown): number {
+  if (!(error instanceof RejotError)) return -1;
+  const { topic, partition, offset } = error.context;
+  return runs
+    .flatMap((run) => run.events)
+    .findIndex((e) => e.topic === topic && e.partition === partition && e.record.offset === offset);
 }
 
 function noteSetAside(

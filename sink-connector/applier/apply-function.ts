@@ -15,6 +15,8 @@ export interface FunctionStatement {
   readonly castTypes: readonly string[];
   /** The same types, without domains: a variable cannot be of a domain that is NOT NULL before it has a value. */
   readonly variableTypes: readonly string[];
+  /** The server does not take it now, so that it is never called; its types may be gone. */
+  readonly isRejected?: boolean;
 }
 
 /** The one call per batch; parameters are group, the progress moves as five arrays, statements, values. */
@@ -87,7 +89,9 @@ export function moveProgressSql(names: {
 }
 
 /** A statement with what comes before and after it; its parameters are variables, so that each is cast once. */
-function branch({ template, shape, castTypes, variableTypes }: FunctionStatement, statement: number): string {
+function branch(part: FunctionStatement, statement: number): string {
+  if (part.isRejected === true) return "RAISE EXCEPTION 'rejected';";
+  const { template, shape, castTypes, variableTypes } = part;
   const sql = shape.render((index) => {
     const value = variable(statement, index);
     return castTypes[index] === variableTypes[index] ? `(${value})` : `(${value}::${castTypes[index]})`;
@@ -101,7 +105,8 @@ function branch({ template, shape, castTypes, variableTypes }: FunctionStatement
   return [...assignments, ...advance, run].join("\n");
 }
 
-function declarations({ variableTypes }: FunctionStatement, statement: number): string {
+function declarations({ variableTypes, isRejected }: FunctionStatement, statement: number): string {
+  if (isRejected === true) return "";
   return variableTypes.map((type, i) => `${variable(statement, i)} ${type};`).join(" ");
 }
 

@@ -13,6 +13,7 @@ import {
   type EventBatch,
   type PartitionBounds,
   type PartitionProgress,
+  type SinkEvent,
   type WriteOutcome,
 } from "../ports.ts";
 import type { StatementParameters } from "./postgres-parameters.ts";
@@ -62,16 +63,32 @@ export class PostgresDestination implements Destination {
    */
   async write(batch: EventBatch): Promise<WriteOutcome> {
     const several = batch.events.length > 1;
+    if (this.#session?.rejectedCall(batch.events) !== undefined) await this.#checkTypes();
     try {
       return await this.#attempt(
         (session) => session.write(batch),
         (error) => !(several && isTooSlow(error)),
       );
     } catch (error) {
-      if (error instanceof CallFailed) await this.#checkTypes();
+      if (error instanceof CallFailed) {
+        await this.#checkTypes();
+        throw this.#session?.rejectedCall(batch.events.slice(0, error.eventIndex + 1)) ?? error;
+      }
       if (!several || !isTooSlow(error)) throw error;
       this.#listener.onRetry(this.#named(error));
       throw new BatchTooSlow(error);
+    }
+  }
+
+  async rehearse(event: SinkEvent): Promise<unknown> {
+    try {
+      await this.#attempt((session) => session.rehearse(event));
+      return undefined;
+    } catch (error) {
+      if (error instanceof CallFailed) return error.cause;
+      // A deferred constraint names no call.
+      if (sqlState(error) !== undefined) return error;
+      throw error;
     }
   }
 
@@ -81,8 +98,9 @@ export class PostgresDestination implements Destination {
   }
 
   /**
-   * A session types its parameters when it begins. Before an event is blamed for a value that does not fit, a new
-   * session tells whether the tables have changed since. Throws SINK_DESTINATION_CHANGED if they have.
+   * A session types its parameters when it begins. Before an event is blamed for a value that does not fit, or for a
+   * table that is not there, a new session tells whether the tables have changed since. Throws SINK_DESTINATION_CHANGED
+   * if the types of parameters have.
    */
   async #checkTypes(): Promise<void> {
     if (performance.now() - this.#typedAtMs < TYPES_VALID_MS) return;
@@ -152,9 +170,12 @@ export class PostgresDestination implements Destination {
   }
 }
 
-/** statement_timeout, somebody's pg_cancel_backend, or `applyTimeoutMs` without an answer. */
+/** statement_timeout and somebody's pg_cancel_backend; transaction_timeout. */
+const TOO_SLOW = new Set(["57014", "25P04"]);
+
+/** Ended by the server, or `applyTimeoutMs` without an answer. */
 function isTooSlow(error: unknown): boolean {
-  return sqlState(error) === "57014" || isOverdue(error);
+  return TOO_SLOW.has(sqlState(error) ?? "") || isOverdue(error);
 }
 
 /** Values already bound do not fit changed types, so that error has to reach whoever bound them. */

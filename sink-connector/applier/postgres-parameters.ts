@@ -2,7 +2,12 @@ import type pg from "pg";
 import { RejotError } from "../../shared/errors/error.ts";
 import { isTransientPostgresError, sqlState } from "../../shared/postgres/client.ts";
 import type { RenderedSql } from "../../shared/postgres/sql/template.ts";
-import { loadTypeCatalog, type PgType, withoutDomains } from "../../shared/postgres/type-catalog.ts";
+import {
+  loadTypeCatalog,
+  type PgType,
+  type TypeCatalog,
+  withoutDomains,
+} from "../../shared/postgres/type-catalog.ts";
 import { byName, byUse, type ParameterShape, type SinkStatement } from "./statements.ts";
 
 /** The parameters of one statement and the types that the destination gives them. */
@@ -18,6 +23,16 @@ export interface StatementParameters {
 /** "inconsistent types deduced for parameter": one placeholder stands where two types are wanted. */
 const INCONSISTENT_TYPES = "42P08";
 
+/** What the destination says of one statement. */
+export interface DescribedStatement {
+  readonly parameters: StatementParameters;
+  /** Why it does not take the statement now; the parameters are then those of the last time that it did. */
+  readonly rejection: RejotError | undefined;
+}
+
+/** What a destination said of each statement when it last took it. */
+export type AcceptedStatements = Map<number, StatementParameters>;
+
 /**
  * Lets the server type every statement's parameters, as it would when an application prepares it.
  * Throws SINK_SQL_REJECTED for a statement that the server does not accept.
@@ -26,23 +41,56 @@ export async function describeStatements(
   client: pg.ClientBase,
   statements: readonly SinkStatement[],
 ): Promise<StatementParameters[]> {
+  return (await describeAgain(client, statements, new Map())).map(({ parameters }) => parameters);
+}
+
+/**
+ * The same where a statement may have been accepted before: its table is being replaced, and the others go on. Brings
+ * `accepted` up to date.
+ */
+export async function describeAgain(
+  client: pg.ClientBase,
+  statements: readonly SinkStatement[],
+  accepted: AcceptedStatements,
+): Promise<DescribedStatement[]> {
   const catalog = await loadTypeCatalog(client);
-  const described: StatementParameters[] = [];
-  for (const statement of statements) {
-    const { shape, oids } = await parameters(client, statement);
-    await catalog.require(oids);
-    const types = oids.map((oid) => catalog.get(oid));
-    described.push({
-      shape,
-      types,
-      castTypes: await castTypes(client, oids),
-      variableTypes: await castTypes(
-        client,
-        types.map((type) => withoutDomains(type).oid),
-      ),
-    });
+  const described: DescribedStatement[] = [];
+  for (const [index, statement] of statements.entries()) {
+    try {
+      const parameters = await describeStatement(client, statement, catalog);
+      accepted.set(index, parameters);
+      described.push({ parameters, rejection: undefined });
+    } catch (error) {
+      const parameters = accepted.get(index);
+      if (parameters === undefined || !isSqlRejected(error)) throw error;
+      described.push({ parameters, rejection: error });
+    }
   }
   return described;
+}
+
+/** Whether an error says that the destination does not take a statement. */
+export function isSqlRejected(error: unknown): error is RejotError {
+  return error instanceof RejotError && error.code === "SINK_SQL_REJECTED";
+}
+
+async function describeStatement(
+  client: pg.ClientBase,
+  statement: SinkStatement,
+  catalog: TypeCatalog,
+): Promise<StatementParameters> {
+  const { shape, oids } = await parameters(client, statement);
+  await catalog.require(oids);
+  const types = oids.map((oid) => catalog.get(oid));
+  return {
+    shape,
+    types,
+    castTypes: await castTypes(client, oids),
+    variableTypes: await castTypes(
+      client,
+      types.map((type) => withoutDomains(type).oid),
+    ),
+  };
 }
 
 async function parameters(
@@ -69,12 +117,17 @@ function rejected(
   cause: unknown,
 ): unknown {
   if (isTransientPostgresError(cause)) return cause;
+  const state = sqlState(cause);
   const position = Number((cause as { position?: string }).position);
   const sql = position > PREPARE.length ? prepared(shape).placeOf(position - PREPARE.length) : undefined;
   return new RejotError("SINK_SQL_REJECTED", {
     detail: `${purpose} of ${consumerName}: ${(cause as Error).message}`,
     cause,
-    ...(sql === undefined ? { context: { sql: template.sql } } : { sql }),
+    sql,
+    context: {
+      ...(sql === undefined ? { sql: template.sql } : {}),
+      ...(state === undefined ? {} : { sqlState: state }),
+    },
   });
 }
 

@@ -25,7 +25,12 @@ import {
   STALE_PROGRESS_STATE,
 } from "./apply-function.ts";
 import { forgetUnpassed, noteSetAside } from "./postgres-letters.ts";
-import { describeStatements, type StatementParameters } from "./postgres-parameters.ts";
+import {
+  type AcceptedStatements,
+  type DescribedStatement,
+  describeAgain,
+  type StatementParameters,
+} from "./postgres-parameters.ts";
 import { readProgress } from "./postgres-progress.ts";
 import { ensureTable, isUsable, LETTERS_TABLE, PROGRESS_TABLE } from "./postgres-tables.ts";
 import type { SinkStatement } from "./statements.ts";
@@ -35,6 +40,8 @@ export interface SessionOptions {
   readonly connection: PostgresConnection;
   readonly group: string;
   readonly statements: readonly SinkStatement[];
+  /** What was accepted before need not be now: its events fail, those of others are applied. Default: nothing was. */
+  readonly accepted?: AcceptedStatements;
   /** The destination's consumer schemas, by index. */
   readonly consumerNames: readonly string[];
   /** Whether events may be set aside, which the destination then keeps account of. */
@@ -62,17 +69,21 @@ export class PostgresSession {
   readonly parameters: readonly StatementParameters[];
   readonly #client: pg.Client;
   readonly #options: SessionOptions;
+  readonly #rejections: ReadonlyMap<number, RejotError>;
   #notedCall: number | undefined;
 
   private constructor(
     client: pg.Client,
     options: SessionOptions,
-    parameters: readonly StatementParameters[],
+    described: readonly DescribedStatement[],
     mode: ApplyMode,
   ) {
     this.#client = client;
     this.#options = options;
-    this.parameters = parameters;
+    this.parameters = described.map(({ parameters }) => parameters);
+    this.#rejections = new Map(
+      described.flatMap(({ rejection }, i) => (rejection === undefined ? [] : [[i, rejection]])),
+    );
     this.mode = mode;
     client.on("notice", (notice) => {
       this.#notedCall = failedCall(notice.message ?? "") ?? this.#notedCall;
@@ -93,9 +104,9 @@ export class PostgresSession {
       if (options.keepsLetters) await ensureTable(client, connection.user, LETTERS_TABLE);
       // Letters of a time when events were set aside are kept account of all the same.
       const keepsLetters = options.keepsLetters || (await isUsable(client, LETTERS_TABLE));
-      const parameters = await describeStatements(client, statements);
-      const mode = await createFunction(client, options, parameters);
-      return new PostgresSession(client, { ...options, keepsLetters }, parameters, mode);
+      const described = await describeAgain(client, statements, options.accepted ?? new Map());
+      const mode = await createFunction(client, options, described);
+      return new PostgresSession(client, { ...options, keepsLetters }, described, mode);
     } catch (error) {
       await endPostgres(client);
       throw error;
@@ -118,6 +129,18 @@ export class PostgresSession {
     return places;
   }
 
+  /** The first call whose statement the destination does not take now. */
+  rejectedCall(events: readonly SinkEvent[]): CallFailed | undefined {
+    if (this.#rejections.size === 0) return undefined;
+    for (const [eventIndex, { calls }] of events.entries()) {
+      for (const [callIndex, { statement }] of calls.entries()) {
+        const rejection = this.#rejections.get(statement);
+        if (rejection !== undefined) return new CallFailed(eventIndex, callIndex, rejection);
+      }
+    }
+    return undefined;
+  }
+
   /** Applies a batch in one transaction; see the port for what a throw means. */
   async write(batch: EventBatch): Promise<WriteOutcome> {
     const noted = batch.events.some(({ setAside = [] }) => setAside.length > 0);
@@ -134,6 +157,15 @@ export class PostgresSession {
   /** Applies one event's calls in a transaction that is open. Throws CallFailed, or a transient error. */
   async applyInside(event: SinkEvent): Promise<void> {
     await this.#apply({ events: [event], moves: [] });
+  }
+
+  /** Applies one event's calls and takes them back. Throws CallFailed, or the error that committing them would give. */
+  rehearse(event: SinkEvent): Promise<void> {
+    return this.transaction(async (client) => {
+      await this.applyInside(event);
+      await client.query("SET CONSTRAINTS ALL IMMEDIATE");
+      return { result: undefined, commit: false };
+    });
   }
 
   /** Runs work in a transaction, which is rolled back when it throws or says so. */
@@ -154,7 +186,9 @@ export class PostgresSession {
     await endPostgres(this.#client);
   }
 
-  #apply(batch: EventBatch): Promise<WriteOutcome> {
+  async #apply(batch: EventBatch): Promise<WriteOutcome> {
+    const rejected = this.rejectedCall(batch.events);
+    if (rejected !== undefined) throw rejected;
     return this.mode === "function" ? this.#applyByFunction(batch) : this.#applyByStatements(batch);
   }
 
@@ -237,11 +271,11 @@ function callFailed(batch: EventBatch, flatIndex: number, cause: unknown): CallF
 async function createFunction(
   client: pg.Client,
   { connection, statements, logger }: SessionOptions,
-  parameters: readonly StatementParameters[],
+  described: readonly DescribedStatement[],
 ): Promise<ApplyMode> {
   const parts = statements.flatMap(({ template }, i) => {
-    const described = parameters[i];
-    return described === undefined ? [] : [{ template, ...described }];
+    const { parameters, rejection } = described[i] ?? {};
+    return parameters === undefined ? [] : [{ template, ...parameters, isRejected: rejection !== undefined }];
   });
   try {
     await client.query(applyFunctionSql(parts));

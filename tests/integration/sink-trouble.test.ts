@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { RejotError } from "../../shared/errors/error.ts";
 import type { Manifest } from "../../shared/manifest/schema.ts";
+import { spawnConnector } from "../support/connector.ts";
 import { createDatabase } from "../support/database.ts";
 import { kafkaAdmin } from "../support/kafka.ts";
 import { randomName } from "../support/names.ts";
@@ -77,6 +78,37 @@ test("a lock held at the destination is waited out and shows as a retry", async 
   await sink.eventually(async () => (await count(fixture)) === 1, "the event");
   await sink.eventually(async () => sink.unit().role === "active", "the status to show that it is over");
 });
+
+for (const trouble of ["away", "locked"] as const)
+  test(`a stop while the destination is ${trouble} ends with 0 and blames no event`, async () => {
+    await using fixture = await fixtureOf();
+    await fixture.publish("item", [item(1)]);
+    await using sink = await spawnConnector("sink", [fixture.manifestPath], {
+      env: { REJOT_SINK_LOCK_TIMEOUT_MS: "500" },
+    });
+    await waitFor(async () => (await count(fixture)) === 1, { describe: "the first event" });
+    const { name } = fixture.database;
+    await using outside = await createDatabase();
+    const blocker = await fixture.database.connect();
+    if (trouble === "locked") await blocker.query("BEGIN; LOCK TABLE item");
+    else {
+      await outside.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
+      await outside.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}' AND application_name LIKE '%rejot.sink%'`,
+      );
+    }
+    await fixture.publish("item", [item(2), item(3)]);
+    await waitFor(async () => (await sink.status()).units[0]?.role === "retrying", {
+      describe: "the status to show the trouble",
+    });
+    sink.signal("SIGTERM");
+    expect(await sink.exited).toBe(0);
+    expect(sink.logTail()).not.toContain("SINK_EVENT_FAILED");
+    if (trouble === "away") await outside.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`);
+    await blocker.query("ROLLBACK");
+    await using again = await startSink(fixture.manifestPath);
+    await again.eventually(async () => (await count(fixture)) === 3, "the rest");
+  });
 
 test("a column that is widened while the sink runs is noticed before an event is blamed", async () => {
   await using fixture = await fixtureOf({}, { sql: "CREATE TABLE item (id int, label text)" });

@@ -145,6 +145,48 @@ test("a schema that the registry does not give holds up its topic only", async (
   await sink.eventually(async () => sink.unit().role === "active", "the status to be well again");
 });
 
+for (const [what, away, back] of [
+  ["table", "ALTER TABLE bad RENAME TO gone", "ALTER TABLE gone RENAME TO bad"],
+  ["column", "ALTER TABLE bad DROP COLUMN n", "ALTER TABLE bad ADD COLUMN n int"],
+] as const)
+  test(`a ${what} that is missing for a while holds up its topic only, also over new sessions`, async () => {
+    await using fixture = await fixtureOf(TABLES);
+    const { database } = fixture;
+    const sessions =
+      "FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE '%rejot.sink%'";
+    await fixture.publish("good", events(0, 10));
+    await fixture.publish("bad", events(0, 10));
+    await using sink = await startSink(fixture.manifestPath);
+    await has(sink, fixture, "good", 10);
+    await has(sink, fixture, "bad", 10);
+    await sink.eventually(
+      async () =>
+        (await database.query(`SELECT ${sessions} AND backend_start < now() - interval '2.5 s'`)).length ===
+        1,
+      "the session to be old enough to be doubted",
+    );
+    await database.query(away);
+    await fixture.publish("bad", events(10, 20));
+    await sink.eventually(async () => held(sink).length === 1, "the topic to stand still");
+    expect(sink.unit().lastError?.message).toMatch(/offset \d.*SINK_SQL_REJECTED/s);
+    await fixture.publish("good", events(10, 20));
+    await has(sink, fixture, "good", 20);
+    // A connection that is lost, then types of the other table that change, for which all begins anew.
+    await database.query(`SELECT pg_terminate_backend(pid) ${sessions}`);
+    await fixture.publish("good", events(20, 30));
+    await has(sink, fixture, "good", 30);
+    await database.query(
+      `ALTER TABLE good ALTER n TYPE bigint; SELECT pg_terminate_backend(pid) ${sessions}`,
+    );
+    await fixture.publish("good", [...events(30, 39), event(39, 5_000_000_000)]);
+    await has(sink, fixture, "good", 40);
+    await database.query(back);
+    await has(sink, fixture, "bad", 20);
+    await sink.eventually(async () => sink.unit().role === "active", "the status to be well again");
+    expect(await ids(fixture, "good")).toEqual(upTo(40));
+    expect(await ids(fixture, "bad")).toEqual(upTo(20));
+  });
+
 test("when every topic stands still, the sink ends with what stopped the last", async () => {
   await using fixture = await fixtureOf(
     TABLES.replace("id bigint, n int);", "id bigint, n int CHECK (n > 0));"),

@@ -130,6 +130,32 @@ test("dlq: an error that only the commit shows is narrowed to its event", async 
   expect(applied).not.toContain(13);
 });
 
+for (const onError of ["stop", "dlq"] as const)
+  test(`an error that only the commit shows is blamed on its consumer schema, not on another with ${onError}`, async () => {
+    await using fixture = await fixtureOf(
+      "dlq",
+      `CREATE TABLE known (id bigint PRIMARY KEY); INSERT INTO known VALUES (0), (2);
+       ALTER TABLE item ADD FOREIGN KEY (id) REFERENCES known DEFERRABLE INITIALLY DEFERRED`,
+      (manifest) => {
+        const log = manifest.consumerSchemas?.find(({ name }) => name === "log");
+        if (log !== undefined) log.config.onError = onError;
+      },
+    );
+    await fixture.publish(
+      "item",
+      [0, 1, 2].map((id) => item(id, 1)),
+    );
+    await using sink = await startSink(fixture.manifestPath);
+    await sink.eventually(
+      async () => (await ids(fixture, "SELECT id FROM log ORDER BY seq")).length === 3,
+      "all events where nothing is wrong with them",
+    );
+    expect(await ids(fixture, "SELECT id FROM item ORDER BY id")).toEqual([0, 2]);
+    expect(
+      await fixture.database.query("SELECT event_offset, consumer_schema FROM rejot.dead_letters"),
+    ).toEqual([{ event_offset: "1", consumer_schema: "fixture/items" }]);
+  });
+
 test("dlq: what fails every event alike stops the destination and sets nothing aside", async () => {
   await using fixture = await fixtureOf("dlq");
   await using sink = await startSink(fixture.manifestPath);

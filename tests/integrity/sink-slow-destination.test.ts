@@ -1,32 +1,63 @@
 import { expect, test } from "vitest";
-import { item, itemFixture, waitUntilPassed } from "../support/dead-letters.ts";
+import { item, itemFixture, lettersOf, UPSERT, waitUntilPassed } from "../support/dead-letters.ts";
 import { startSink } from "../support/running-sink.ts";
 
 const EVENTS = 150;
 
-test("a destination whose statement_timeout ends large batches is given smaller ones: each event once, in order", async () => {
-  await using fixture = await itemFixture(
-    [
-      {
-        name: "slow",
-        schema: "item",
-        sql: "INSERT INTO log (id, n) SELECT :id, :n FROM pg_sleep(0.01)",
-        deletes: "ignore",
-      },
-    ],
-    `CREATE TABLE log (seq bigint GENERATED ALWAYS AS IDENTITY, id bigint, n int);
+const LIMITS = ["statement_timeout", "transaction_timeout"];
+
+for (const limit of LIMITS)
+  test(`a destination whose ${limit} ends large batches is given smaller ones: each event once, in order`, async () => {
+    await using fixture = await itemFixture(
+      [
+        {
+          name: "slow",
+          schema: "item",
+          sql: "INSERT INTO log (id, n) SELECT :id, :n FROM pg_sleep(0.01)",
+          deletes: "ignore",
+        },
+      ],
+      `CREATE TABLE log (seq bigint GENERATED ALWAYS AS IDENTITY, id bigint, n int);
      DO $$ BEGIN
-       EXECUTE format('ALTER DATABASE %I SET statement_timeout = ''250ms''', current_database());
+       EXECUTE format('ALTER DATABASE %I SET ${limit} = ''250ms''', current_database());
      END $$`,
-  );
-  await fixture.publish(
-    "item",
-    Array.from({ length: EVENTS }, (_, n) => item(n % 5, n)),
-  );
-  await using sink = await startSink(fixture.manifestPath);
-  await waitUntilPassed(fixture, sink);
-  const rows = await fixture.database.query("SELECT n FROM log ORDER BY seq");
-  expect(rows.map(({ n }) => Number(n))).toEqual(Array.from({ length: EVENTS }, (_, n) => n));
-  await sink.eventually(async () => sink.unit().role === "active", "the status to show that it goes on");
-  expect(sink.unit().lastError).toBeNull();
-});
+    );
+    await fixture.publish(
+      "item",
+      Array.from({ length: EVENTS }, (_, n) => item(n % 5, n)),
+    );
+    await using sink = await startSink(fixture.manifestPath);
+    await waitUntilPassed(fixture, sink);
+    const rows = await fixture.database.query("SELECT n FROM log ORDER BY seq");
+    expect(rows.map(({ n }) => Number(n))).toEqual(Array.from({ length: EVENTS }, (_, n) => n));
+    await sink.eventually(async () => sink.unit().role === "active", "the status to show that it goes on");
+    expect(sink.unit().lastError).toBeNull();
+  });
+
+for (const limit of LIMITS)
+  test(`a ${limit} that ends events while a row is locked sets none of them aside`, async () => {
+    await using fixture = await itemFixture([UPSERT]);
+    const { database } = fixture;
+    await fixture.publish("item", [item(1, 1), item(2, 1)]);
+    await using sink = await startSink(fixture.manifestPath);
+    await waitUntilPassed(fixture, sink);
+    const blocker = await database.connect();
+    await blocker.query("BEGIN; SELECT FROM item WHERE id = 1 FOR UPDATE");
+    await database.query(`ALTER DATABASE "${database.name}" SET ${limit} = '250ms'`);
+    const sessions =
+      "FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE '%rejot.sink%'";
+    await database.query(`SELECT pg_terminate_backend(pid) ${sessions}`);
+    await fixture.publish("item", [item(1, 2), item(2, 2)]);
+    const retries = async () =>
+      Number(/rejot_sink_retries_total\{[^}]*\} (\d+)/.exec(await sink.sink.metrics.render())?.[1] ?? 0);
+    const before = await retries();
+    await sink.eventually(async () => (await retries()) >= before + 5, "the event to be ended several times");
+    expect(sink.unit().lastError?.code).toMatch(/^(SINK_DESTINATION_BUSY|POSTGRES_UNREACHABLE)$/);
+    await blocker.query("COMMIT");
+    await waitUntilPassed(fixture, sink);
+    expect(await database.query("SELECT id, n FROM item ORDER BY id")).toEqual([
+      { id: "1", n: "2" },
+      { id: "2", n: "2" },
+    ]);
+    expect(await lettersOf(fixture)).toEqual([]);
+  });
