@@ -14,6 +14,7 @@ import { prepareTopics } from "./session-topics.ts";
 import { prepareTransformations, publishedTables, type Transformations } from "./session-transformations.ts";
 import { Heartbeat } from "./setup/postgres-heartbeat.ts";
 import { identifySystem } from "./setup/postgres-identity.ts";
+import { isLockTimeout, LOCK_TIMEOUT_MS } from "./setup/postgres-locks.ts";
 import { checkServer, checkStillPublished, ensurePublication, readWalEnd } from "./setup/postgres-setup.ts";
 import { KafkaTruncation } from "./truncation/kafka-truncation.ts";
 
@@ -41,7 +42,10 @@ export class Session {
     const { source, state, control, buffer } = context;
     const system = await identifySystem(connections.server, context.applicationName);
     // Heartbeats must not wait for a synchronous standby, which may be down for long.
-    const client = await connections.connect({ synchronous_commit: "local" });
+    const client = await connections.connect({
+      synchronous_commit: "local",
+      lock_timeout: String(LOCK_TIMEOUT_MS),
+    });
     await checkServer(client);
     const tables = await publishedTables(client, source);
     const partitions = await prepareTopics(context);
@@ -156,7 +160,7 @@ export class Session {
     stream: ReplicationStream,
     tables: readonly TableInfo[],
   ): void {
-    const { source, config, state, buffer } = this.#context;
+    const { source, config, state, buffer, log } = this.#context;
     const heartbeat = new Heartbeat(client, source.config.slotName, stream.serverPid);
     cleanup.defer(() => heartbeat.stop());
     let lastPosition: string | null = null;
@@ -168,7 +172,15 @@ export class Session {
         return idle;
       },
       onLagBytes: (bytes) => state.measured(bytes),
-      check: () => checkStillPublished(client, source.config.publicationName, tables),
+      check: async () => {
+        try {
+          await checkStillPublished(client, source.config.publicationName, tables);
+        } catch (error) {
+          // The catalogue itself is being rewritten; the next beat looks again.
+          if (!isLockTimeout(error)) throw error;
+          log.debug({ err: error }, "could not look at the publication");
+        }
+      },
       onFailure: (error) => {
         buffer.fail(error);
         connections.end();

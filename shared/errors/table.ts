@@ -1044,6 +1044,14 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  TABLE_LOCKED: {
+    title: "A table is locked, and the source cannot prepare to publish it",
+    cause:
+      "A VACUUM FULL, CLUSTER or ALTER TABLE is running, or waits behind a long query or an open transaction; the message names the processes.",
+    hint: "Nothing needs to be done if that ends by itself: the source starts as soon as it can. Else end who is in the way: SELECT pg_terminate_backend(…).",
+    retryable: true,
+    exitCode: 1,
+  },
   TABLE_LEFT_STREAM: {
     title: "A table that public schemas use is not in the stream any more",
     cause:

@@ -10,6 +10,8 @@ import {
   quoteTable,
   type TableInfo,
 } from "../../shared/postgres/table-info.ts";
+import { isLockTimeout, namingLocks } from "./postgres-locks.ts";
+import { filteredTable, publishedOids } from "./postgres-published.ts";
 
 /** A replication slot as the server describes it. */
 export interface SlotState {
@@ -74,7 +76,8 @@ async function refuseUnlogged(client: Client, tables: readonly TableInfo[]): Pro
 
 /**
  * Checks, while a source runs, that the stream still has what it had at the start: a table that was dropped and made
- * anew, swapped for another, or taken out of the publication changes unseen. Throws TABLE_LEFT_STREAM.
+ * anew, swapped for another, or taken out of the publication changes unseen. Takes no lock on any table. Throws
+ * TABLE_LEFT_STREAM.
  */
 export async function checkStillPublished(
   client: Client,
@@ -109,7 +112,7 @@ export async function checkStillPublished(
  * Creates the publication, or adds the tables it lacks and tells which those are. Another source process may do the
  * same at the same time.
  * Throws PUBLICATION_INCOMPLETE with the statement to run when the role may not, or when a publication made by
- * others leaves changes out.
+ * others leaves changes out; TABLE_LOCKED.
  */
 export async function ensurePublication(
   client: Client,
@@ -136,15 +139,6 @@ export async function ensurePublication(
   await checkPublication(client, config.publicationName, missing);
   await checkRowFilters(client, config.publicationName, tables);
   return missing;
-}
-
-async function publishedOids(client: Client, publication: string): Promise<ReadonlySet<number>> {
-  const published = await client.query<{ oid: string }>(
-    `SELECT c.oid FROM pg_publication_tables t JOIN pg_namespace n ON n.nspname = t.schemaname
-       JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename WHERE t.pubname = $1`,
-    [publication],
-  );
-  return new Set(published.rows.map((row) => Number(row.oid)));
 }
 
 /** What a publication leaves out is silently missing from the stream. `added` are tables it did not have before. */
@@ -175,25 +169,19 @@ async function checkPublication(
   }
 }
 
-/** The view has the column from Postgres 15 on. */
 async function checkRowFilters(
   client: Client,
   publication: string,
   tables: readonly TableInfo[],
 ): Promise<void> {
-  const filtered = await client.query<{ schemaname: string; tablename: string; filter: string }>(
-    `SELECT schemaname, tablename, to_jsonb(t) ->> 'rowfilter' AS filter FROM pg_publication_tables t
-      WHERE pubname = $1 AND to_jsonb(t) ->> 'rowfilter' IS NOT NULL`,
-    [publication],
-  );
-  const row = filtered.rows.find(({ schemaname, tablename }) =>
-    tables.some((table) => table.schema === schemaname && table.name === tablename),
-  );
-  if (row === undefined) return;
-  const table = quoteTable({ schema: row.schemaname, name: row.tablename });
+  const oids = tables.map(({ oid }) => oid);
+  const filtered = await filteredTable(client, publication, oids);
+  const found = tables.find(({ oid }) => oid === filtered?.oid);
+  if (filtered === undefined || found === undefined) return;
+  const table = quoteTable(found);
   const name = quoteIdentifier(publication);
   throw new RejotError("PUBLICATION_INCOMPLETE", {
-    detail: `${publication} leaves out rows of ${table}: WHERE ${row.filter}`,
+    detail: `${publication} leaves out rows of ${table}: WHERE ${filtered.filter}`,
     hint: `Filter in the public schema's SQL instead, and run this as its owner: ALTER PUBLICATION ${name} DROP TABLE ${table}; ALTER PUBLICATION ${name} ADD TABLE ${table}`,
   });
 }
@@ -204,6 +192,7 @@ async function define(client: Client, sql: string): Promise<void> {
   } catch (cause) {
     const state = sqlState(cause);
     if (state === DUPLICATE_OBJECT) return;
+    if (isLockTimeout(cause)) throw await namingLocks(client, cause, "defining");
     if (state === undefined || !state.startsWith("42"))
       throw postgresError(cause, "defining the publication");
     throw new RejotError("PUBLICATION_INCOMPLETE", {
@@ -249,7 +238,10 @@ export async function createSlot(client: Client, slotName: string): Promise<void
   try {
     const version = await client.query<{ v: string }>("SELECT current_setting('server_version_num') AS v");
     const failover = Number(version.rows[0]?.v) >= FAILOVER_VERSION ? ", failover => true" : "";
+    // To the server, waiting for a transaction is waiting for a lock.
+    await client.query("SET lock_timeout = 0");
     await client.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput'${failover})`, [slotName]);
+    await client.query("RESET lock_timeout");
   } catch (cause) {
     if (sqlState(cause) === DUPLICATE_OBJECT) return;
     if (sqlState(cause) === "53400")
