@@ -6,6 +6,7 @@ import {
   sqlState,
 } from "../../shared/postgres/client.ts";
 import type { Lsn } from "../../shared/postgres/lsn.ts";
+import { bracketed } from "../../shared/postgres/sql/condition.ts";
 import { quoteIdentifier } from "../../shared/postgres/table-info.ts";
 import type { Chunk, ChunkRequest, TextEvent } from "../ports.ts";
 import type { ChunkSchema } from "./chunk-tables.ts";
@@ -103,7 +104,7 @@ function rowsAfter(
 ): Promise<TextRow[]> {
   const key = keyColumns.map(quoteIdentifier).join(", ");
   const behind = `(${key}) > (${keyColumns.map((_, i) => `$${i + 1}`).join(", ")})`;
-  const conditions = [...(after === null ? [] : [behind]), ...(where === null ? [] : [`(${where})`])];
+  const conditions = [...(after === null ? [] : [behind]), ...(where === null ? [] : [bracketed(where)])];
   // The limit stands in the text: planned for any limit, a sort of the whole table could seem the better way.
   const sql = `SELECT ${columns.map(quoteIdentifier).join(", ")} FROM ${table}${condition(conditions)} ORDER BY ${key} LIMIT ${limit}`;
   return chunkPage(client, sql, after ?? [], where);

@@ -1,6 +1,6 @@
 import { RejotError } from "../../shared/errors/error.ts";
 import { endPostgres, type PostgresClient } from "../../shared/postgres/client.ts";
-import { isPlainCondition } from "../../shared/postgres/sql/condition.ts";
+import { bracketed, isPlainCondition } from "../../shared/postgres/sql/condition.ts";
 import type { Chunk, ChunkReader, ChunkRequest, ChunkTable } from "../ports.ts";
 import type { ChunkTables } from "./chunk-tables.ts";
 import {
@@ -38,7 +38,7 @@ export class PostgresChunkReader implements ChunkReader {
   async estimate({ table }: ChunkTable, where: string | null): Promise<number> {
     if (where !== null && !(await isPlainCondition(where)))
       throw new RejotError("BACKFILL_CONDITION_INVALID", { detail: where });
-    const sql = `EXPLAIN (FORMAT JSON) SELECT FROM ${table}${condition(where === null ? [] : [`(${where})`])}`;
+    const sql = `EXPLAIN (FORMAT JSON) SELECT FROM ${table}${condition(where === null ? [] : [bracketed(where)])}`;
     const client = await this.#client();
     const [row] = await chunkPage(client, sql, [], where).catch((error: unknown) => {
       throw codedChunkError(error);
