@@ -21,6 +21,7 @@ test.each([
   "true GROUP BY ()",
   "id = :id",
   "id = $1",
+  "set_config('role', 'none', true) IS NOT NULL",
 ])("%s is none", async (text) => expect(await isPlainCondition(text)).toBe(false));
 
 test("a comment at its end does not swallow what stands behind a condition", () => {
