@@ -106,8 +106,9 @@ export class Session {
     tables: readonly TableInfo[],
     hasPublishedBefore: boolean,
   ): Promise<void> {
-    const { source, log } = this.#context;
-    const added = await ensurePublication(client, source.config, tables);
+    const { source, config, log } = this.#context;
+    const needsTruncate = config.onTruncate !== "ignore";
+    const added = await ensurePublication(client, source.config, tables, needsTruncate);
     if (added.length === 0 || !hasPublishedBefore) return;
     const names = added.map(({ schema, name }) => `${schema}.${name}`);
     log.warn({ tables: names }, "new in the publication: earlier changes are not in the stream");

@@ -118,6 +118,7 @@ export async function ensurePublication(
   client: Client,
   config: PostgresDataStore,
   tables: readonly TableInfo[],
+  needsTruncate: boolean,
 ): Promise<readonly TableInfo[]> {
   const name = quoteIdentifier(config.publicationName);
   const exists = await client.query("SELECT FROM pg_publication WHERE pubname = $1", [
@@ -136,37 +137,38 @@ export async function ensurePublication(
   const missing = tables.filter((table) => !present.has(table.oid));
   for (const table of missing)
     await define(client, `ALTER PUBLICATION ${name} ADD TABLE ${quoteTable(table)}`);
-  await checkPublication(client, config.publicationName, missing);
+  await checkOperations(client, config.publicationName, needsTruncate);
+  await checkAdded(client, config.publicationName, missing);
   await checkRowFilters(client, config.publicationName, tables);
   return missing;
 }
 
-/** What a publication leaves out is silently missing from the stream. `added` are tables it did not have before. */
-async function checkPublication(
-  client: Client,
-  publication: string,
-  added: readonly TableInfo[],
-): Promise<void> {
-  const name = quoteIdentifier(publication);
+/** What a publication leaves out is silently missing from the stream. */
+async function checkOperations(client: Client, publication: string, needsTruncate: boolean): Promise<void> {
   const complete = await client.query<{ all: string }>(
-    'SELECT pubinsert AND pubupdate AND pubdelete AS "all" FROM pg_publication WHERE pubname = $1',
-    [publication],
+    `SELECT pubinsert AND pubupdate AND pubdelete AND (pubtruncate OR NOT $2) AS "all" FROM pg_publication WHERE pubname = $1`,
+    [publication, needsTruncate],
   );
-  if (complete.rows[0]?.all !== "t") {
-    throw new RejotError("PUBLICATION_INCOMPLETE", {
-      detail: `${publication} does not publish inserts, updates and deletes`,
-      hint: `Run this as its owner: ALTER PUBLICATION ${name} SET (publish = 'insert, update, delete, truncate')`,
-    });
-  }
+  if (complete.rows[0]?.all === "t") return;
+  const operations = needsTruncate
+    ? "inserts, updates, deletes and TRUNCATE"
+    : "inserts, updates and deletes";
+  throw new RejotError("PUBLICATION_INCOMPLETE", {
+    detail: `${publication} does not publish ${operations}`,
+    hint: `Run this as its owner: ALTER PUBLICATION ${quoteIdentifier(publication)} SET (publish = 'insert, update, delete, truncate')`,
+  });
+}
+
+/** `added` are tables that the publication did not have before. */
+async function checkAdded(client: Client, publication: string, added: readonly TableInfo[]): Promise<void> {
   if (added.length === 0) return;
   const present = await publishedOids(client, publication);
   const hidden = added.find((table) => !present.has(table.oid));
-  if (hidden !== undefined) {
-    throw new RejotError("PUBLICATION_INCOMPLETE", {
-      detail: `${publication} publishes the partitions of ${quoteTable(hidden)} under their own names`,
-      hint: `Run this as its owner: ALTER PUBLICATION ${name} SET (publish_via_partition_root = true)`,
-    });
-  }
+  if (hidden === undefined) return;
+  throw new RejotError("PUBLICATION_INCOMPLETE", {
+    detail: `${publication} publishes the partitions of ${quoteTable(hidden)} under their own names`,
+    hint: `Run this as its owner: ALTER PUBLICATION ${quoteIdentifier(publication)} SET (publish_via_partition_root = true)`,
+  });
 }
 
 async function checkRowFilters(

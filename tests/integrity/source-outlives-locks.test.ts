@@ -75,7 +75,7 @@ test("an ALTER PUBLICATION that waits for a table names it too", async () => {
   const config = { connectionType: "postgres", slotName: "none", publicationName: "p" } as const;
   const [row] = (await client.query<{ oid: string }>("SELECT 'a'::regclass::oid AS oid")).rows;
   const table = { oid: Number(row?.oid), schema: "public", name: "a" };
-  await expect(ensurePublication(client, config, [table as never])).rejects.toMatchObject({
+  await expect(ensurePublication(client, config, [table as never], true)).rejects.toMatchObject({
     code: "TABLE_LOCKED",
     message: expect.stringMatching(/\ba: ShareLock held by process/),
   });
