@@ -180,6 +180,28 @@ test("several public schemas over one table are each read to their end, an objec
   expect(baskets.filter(({ things }) => things === 0)).toHaveLength(10);
 });
 
+test("a union of which one part is not one to one with its table is read whole", async () => {
+  const rows = (name: string) =>
+    `CREATE TABLE ${name} (id bigint PRIMARY KEY, name text NOT NULL); INSERT INTO ${name} SELECT i, '${name}' FROM generate_series(1, 10) i`;
+  await using fixture = await createSourceFixture({
+    backfill: "auto",
+    sql: `${rows("customer")}; ${rows("supplier")}`,
+    schemas: [
+      {
+        name: "party",
+        fields: { id: "integer", name: "string" },
+        key: ["id"],
+        transformations: [
+          ...transformationsOf("customer", "SELECT c.id, c.name FROM customer c WHERE c.id = :id"),
+          ...transformationsOf("supplier", "SELECT 0 - s.id AS id, s.name FROM supplier s WHERE s.id = :id"),
+        ],
+      },
+    ],
+  });
+  await using source = await fixture.start();
+  expect(await waitForBackfill(() => source.status, "party.v1")).toMatchObject({ rows: 20, events: 20 });
+});
+
 test("memory holds a portion, not the table: 120 MB go through a heap of 80 MB", async () => {
   await using fixture = await createSourceFixture({
     backfill: "auto",
