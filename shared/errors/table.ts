@@ -1229,6 +1229,14 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  BACKFILL_KEY_CHANGED: {
+    title: "The key of a table was altered while a backfill read the table",
+    cause:
+      "Its columns have another type or collation, so that rows stand in another order than they were read in.",
+    hint: "Nothing needs to be done: the source starts anew, and reads this table from its beginning.",
+    retryable: true,
+    exitCode: 1,
+  },
   BACKFILL_OVERTAKEN: {
     title: "More rows changed while a portion was read than can be kept in mind",
     cause: "Very many changes of the same public schema while a slow statement read its rows.",

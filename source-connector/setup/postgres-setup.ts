@@ -5,6 +5,7 @@ import { postgresError, sqlState } from "../../shared/postgres/client.ts";
 import { descendantsOf } from "../../shared/postgres/inheritance.ts";
 import { formatLsn, type Lsn, parseLsn } from "../../shared/postgres/lsn.ts";
 import {
+  loadTableByOid,
   loadTableInfo,
   quoteIdentifier,
   quoteTable,
@@ -57,11 +58,6 @@ export async function loadPublishedTables(client: Client, names: Iterable<string
   }
   await refuseUnlogged(client, [...tables.values()]);
   return [...tables.values()];
-}
-
-async function loadTableByOid(client: Client, oid: number): Promise<TableInfo> {
-  const result = await client.query<{ name: string }>("SELECT $1::oid::regclass::text AS name", [oid]);
-  return loadTableInfo(client, result.rows[0]?.name ?? "");
 }
 
 async function refuseUnlogged(client: Client, tables: readonly TableInfo[]): Promise<void> {
