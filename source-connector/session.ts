@@ -15,6 +15,7 @@ import { prepareTransformations, publishedTables, type Transformations } from ".
 import { Heartbeat } from "./setup/postgres-heartbeat.ts";
 import { identifySystem } from "./setup/postgres-identity.ts";
 import { isLockTimeout, LOCK_TIMEOUT_MS } from "./setup/postgres-locks.ts";
+import { Partitions } from "./setup/postgres-partitions.ts";
 import { checkServer, checkStillPublished, ensurePublication, readWalEnd } from "./setup/postgres-setup.ts";
 import { KafkaTruncation } from "./truncation/kafka-truncation.ts";
 
@@ -64,7 +65,7 @@ export class Session {
     cleanup.defer(() => stream.stop());
     const publisher = await takeOver(taking, partitions);
     const begun = await resume(taking, stream, publisher, transformations, lost);
-    this.#startHeartbeat(cleanup, connections, client, stream, tables);
+    await this.#startHeartbeat(cleanup, connections, client, stream, tables);
     const { transformer, encoder, reader } = transformations;
     const backfill = new SessionBackfill({
       ...context,
@@ -154,14 +155,15 @@ export class Session {
     });
   }
 
-  #startHeartbeat(
+  async #startHeartbeat(
     cleanup: AsyncDisposableStack,
     connections: SessionConnections,
     client: PostgresClient,
     stream: ReplicationStream,
     tables: readonly TableInfo[],
-  ): void {
+  ): Promise<void> {
     const { source, config, state, buffer, log } = this.#context;
+    const partitions = await Partitions.load(client, tables);
     const heartbeat = new Heartbeat(client, source.config.slotName, stream.serverPid);
     cleanup.defer(() => heartbeat.stop());
     let lastPosition: string | null = null;
@@ -176,6 +178,12 @@ export class Session {
       check: async () => {
         try {
           await checkStillPublished(client, source.config.publicationName, tables);
+          await partitions.check((table) =>
+            log.warn(
+              { table },
+              "a partition was attached; whether it had rows, which are not published, is not known",
+            ),
+          );
         } catch (error) {
           // The catalogue itself is being rewritten; the next beat looks again.
           if (!isLockTimeout(error)) throw error;

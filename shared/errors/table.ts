@@ -1060,6 +1060,13 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  PARTITION_UNPUBLISHED: {
+    title: "A partition was attached to a published table with rows in it, which are not published",
+    cause: "ATTACH PARTITION tells the stream nothing of the rows that a table brings along.",
+    hint: "Start the source again, and publish the table's rows: rejot-kafka backfill start --schema …, with a --where that covers the partition. To attach without that, insert the rows afterwards.",
+    retryable: false,
+    exitCode: 1,
+  },
   TRANSFORMATION_NOT_SELECT: {
     title: "A transformation must be a SELECT",
     cause: "The SQL of a public schema only reads.",
