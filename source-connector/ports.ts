@@ -217,10 +217,12 @@ export interface TopicKeys {
 
 /** How the rows of a table are read that make a public schema's objects. */
 export interface ChunkTable {
-  /** As SQL writes it: schema and table, quoted. */
+  /** As SQL writes it behind FROM: schema and table, quoted. */
   readonly table: string;
   /** The columns that rows are read in the order of. */
   readonly keyColumns: readonly string[];
+  /** What that order depends on beside them: their types and collations. Records of older versions do not have it. */
+  readonly keyTypes?: readonly string[] | undefined;
 }
 
 /** What is read next. */
@@ -262,7 +264,10 @@ export interface ChunkReader {
   estimate(table: ChunkTable, where: string | null): Promise<number>;
   /** Resolves when every transaction that was running at the call has ended. */
   quiesce(): Promise<void>;
-  /** One snapshot, proven to contain `contains`. Throws what a Transformer throws. */
+  /**
+   * One snapshot, proven to contain `contains`. Throws what a Transformer throws; BACKFILL_KEY_CHANGED when rows do not
+   * stand any more in the order in which they were read so far: a new session looks at the tables anew.
+   */
   read(request: ChunkRequest): Promise<Chunk>;
   /** Nothing is to be read for now: gives back what was held for it. */
   rest(): Promise<void>;

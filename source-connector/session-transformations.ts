@@ -6,11 +6,12 @@ import { createSchemaRegistry, type SchemaRegistryOptions } from "../shared/regi
 import { AvroEncoder } from "./encoder/avro-encoder.ts";
 import type { SessionConnections } from "./session-connections.ts";
 import type { SessionContext } from "./session-context.ts";
+import { LOCK_TIMEOUT_MS, namingLocks } from "./setup/postgres-locks.ts";
 import { loadPublishedTables } from "./setup/postgres-setup.ts";
 import { backfilledSchemas, ChunkTables } from "./transformer/chunk-tables.ts";
 import { PostgresChunkReader } from "./transformer/postgres-chunk-reader.ts";
 import { PostgresTransformer } from "./transformer/postgres-transformer.ts";
-import { relationOf, TablePlans } from "./transformer/table-plans.ts";
+import { relationOf, type TablePlan, TablePlans } from "./transformer/table-plans.ts";
 import type { DeleteUse } from "./truncation/cleared-schemas.ts";
 
 /** Everything that turns rows into events. */
@@ -30,7 +31,7 @@ export async function publishedTables(
   return loadPublishedTables(client, new Set([...used, ...(config.tables ?? [])]));
 }
 
-/** Plans and compiles all of it now, so that what is wrong stops the start and not the stream. */
+/** Plans and compiles all of it now, so that what is wrong stops the start and not the stream. Throws TABLE_LOCKED. */
 export async function prepareTransformations(
   context: SessionContext,
   connections: SessionConnections,
@@ -49,7 +50,7 @@ export async function prepareTransformations(
   );
   const uses: DeleteUse[] = [];
   for (const table of tables) {
-    for (const { schema, plan } of (await plans.prepare(relationOf(table))).all) {
+    for (const { schema, plan } of (await prepare(client, plans, table)).all) {
       if (plan.operation === "delete")
         uses.push({ schema, schemaName: plan.schemaName, table: table.oid, emit: plan.emit });
       await encoder.check(schema, plan.table.result, plan.emit === "tombstone");
@@ -67,6 +68,18 @@ export async function prepareTransformations(
     transformer: new PostgresTransformer(client, plans, keyFields, control.abort),
     reader: new PostgresChunkReader(connect, chunkTables, control.abort),
   };
+}
+
+/** A statement is planned under a lock on its tables. Throws TABLE_LOCKED, what planTransformation throws. */
+async function prepare(client: PostgresClient, plans: TablePlans, table: TableInfo): Promise<TablePlan> {
+  await client.query(`SET lock_timeout = ${LOCK_TIMEOUT_MS}`);
+  try {
+    return await plans.prepare(relationOf(table));
+  } catch (error) {
+    throw await namingLocks(client, error, "reading");
+  } finally {
+    await client.query("RESET lock_timeout").catch(() => {});
+  }
 }
 
 function registryOptions({

@@ -14,6 +14,8 @@ import { prepareTopics } from "./session-topics.ts";
 import { prepareTransformations, publishedTables, type Transformations } from "./session-transformations.ts";
 import { Heartbeat } from "./setup/postgres-heartbeat.ts";
 import { identifySystem } from "./setup/postgres-identity.ts";
+import { isLockTimeout, LOCK_TIMEOUT_MS } from "./setup/postgres-locks.ts";
+import { Partitions } from "./setup/postgres-partitions.ts";
 import { checkServer, checkStillPublished, ensurePublication, readWalEnd } from "./setup/postgres-setup.ts";
 import { KafkaTruncation } from "./truncation/kafka-truncation.ts";
 
@@ -41,7 +43,10 @@ export class Session {
     const { source, state, control, buffer } = context;
     const system = await identifySystem(connections.server, context.applicationName);
     // Heartbeats must not wait for a synchronous standby, which may be down for long.
-    const client = await connections.connect({ synchronous_commit: "local" });
+    const client = await connections.connect({
+      synchronous_commit: "local",
+      lock_timeout: String(LOCK_TIMEOUT_MS),
+    });
     await checkServer(client);
     const tables = await publishedTables(client, source);
     const partitions = await prepareTopics(context);
@@ -60,7 +65,7 @@ export class Session {
     cleanup.defer(() => stream.stop());
     const publisher = await takeOver(taking);
     const begun = await resume(taking, stream, publisher, transformations, lost);
-    this.#startHeartbeat(cleanup, connections, client, stream, tables);
+    await this.#startHeartbeat(cleanup, connections, client, stream, tables);
     const { transformer, encoder, reader } = transformations;
     const backfill = new SessionBackfill({
       ...context,
@@ -102,8 +107,9 @@ export class Session {
     tables: readonly TableInfo[],
     hasPublishedBefore: boolean,
   ): Promise<void> {
-    const { source, log } = this.#context;
-    const added = await ensurePublication(client, source.config, tables);
+    const { source, config, log } = this.#context;
+    const needsTruncate = config.onTruncate !== "ignore";
+    const added = await ensurePublication(client, source.config, tables, needsTruncate);
     if (added.length === 0 || !hasPublishedBefore) return;
     const names = added.map(({ schema, name }) => `${schema}.${name}`);
     log.warn({ tables: names }, "new in the publication: earlier changes are not in the stream");
@@ -149,14 +155,15 @@ export class Session {
     });
   }
 
-  #startHeartbeat(
+  async #startHeartbeat(
     cleanup: AsyncDisposableStack,
     connections: SessionConnections,
     client: PostgresClient,
     stream: ReplicationStream,
     tables: readonly TableInfo[],
-  ): void {
-    const { source, config, state, buffer } = this.#context;
+  ): Promise<void> {
+    const { source, config, state, buffer, log } = this.#context;
+    const partitions = await Partitions.load(client, tables);
     const heartbeat = new Heartbeat(client, source.config.slotName, stream.serverPid);
     cleanup.defer(() => heartbeat.stop());
     let lastPosition: string | null = null;
@@ -168,7 +175,21 @@ export class Session {
         return idle;
       },
       onLagBytes: (bytes) => state.measured(bytes),
-      check: () => checkStillPublished(client, source.config.publicationName, tables),
+      check: async () => {
+        try {
+          await checkStillPublished(client, source.config.publicationName, tables);
+          await partitions.check((table) =>
+            log.warn(
+              { table },
+              "a partition was attached; whether it had rows, which are not published, is not known",
+            ),
+          );
+        } catch (error) {
+          // The catalogue itself is being rewritten; the next beat looks again.
+          if (!isLockTimeout(error)) throw error;
+          log.debug({ err: error }, "could not look at the publication");
+        }
+      },
       onFailure: (error) => {
         buffer.fail(error);
         connections.end();

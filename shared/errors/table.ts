@@ -1044,11 +1044,26 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  TABLE_LOCKED: {
+    title: "A table is locked, and the source cannot prepare to publish it",
+    cause:
+      "A VACUUM FULL, CLUSTER or ALTER TABLE is running, or waits behind a long query or an open transaction; the message names the processes.",
+    hint: "Nothing needs to be done if that ends by itself: the source starts as soon as it can. Else end who is in the way: SELECT pg_terminate_backend(…).",
+    retryable: true,
+    exitCode: 1,
+  },
   TABLE_LEFT_STREAM: {
     title: "A table that public schemas use is not in the stream any more",
     cause:
       "It was dropped, renamed, swapped for another of the same name, or taken out of the publication while the source ran; or a new table inherits from it.",
     hint: "Start the source again, which adds what the SQL names to the publication. Rows that changed before that, in a table that was not in it, are not published: publish them again.",
+    retryable: false,
+    exitCode: 1,
+  },
+  PARTITION_UNPUBLISHED: {
+    title: "A partition was attached to a published table with rows in it, which are not published",
+    cause: "ATTACH PARTITION tells the stream nothing of the rows that a table brings along.",
+    hint: "Start the source again, and publish the table's rows: rejot-kafka backfill start --schema …, with a --where that covers the partition. To attach without that, insert the rows afterwards.",
     retryable: false,
     exitCode: 1,
   },
@@ -1219,6 +1234,14 @@ export const ERRORS = {
       "It has no unique key over columns that are NOT NULL, by which a portion could begin where the last one ended; or no transformation of the public schema speaks of it.",
     hint: "Give it a primary key or a unique index over NOT NULL columns, or name another table in the public schema's backfill.tables.",
     retryable: false,
+    exitCode: 1,
+  },
+  BACKFILL_KEY_CHANGED: {
+    title: "The key of a table was altered while a backfill read the table",
+    cause:
+      "Its columns have another type or collation, so that rows stand in another order than they were read in.",
+    hint: "Nothing needs to be done: the source starts anew, and reads this table from its beginning.",
+    retryable: true,
     exitCode: 1,
   },
   BACKFILL_OVERTAKEN: {

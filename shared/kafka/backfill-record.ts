@@ -21,7 +21,14 @@ const recordSchema = z.object({
   /** The tables that the schema's transformations spoke of: a further one means that there is more to publish. */
   uses: z.array(z.string()),
   /** The tables that are read, one after the other, and which of them it is at. */
-  tables: z.array(z.object({ table: z.string(), keyColumns: z.array(z.string()) })),
+  tables: z.array(
+    z.object({
+      table: z.string(),
+      keyColumns: z.array(z.string()),
+      /** What the keys' order depends on; older versions do not write it. */
+      keyTypes: z.array(z.string()).optional(),
+    }),
+  ),
   at: z.number().int().min(0),
   /** The key of the last row of that table that is through; null at its beginning. */
   after: columnValues.nullable(),

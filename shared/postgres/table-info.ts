@@ -63,6 +63,12 @@ export async function loadTableInfo(client: Client, table: string): Promise<Tabl
   };
 }
 
+/** Looks a table up that the catalogue speaks of. Throws TABLE_NOT_FOUND. */
+export async function loadTableByOid(client: Client, oid: number): Promise<TableInfo> {
+  const result = await client.query<{ name: string }>("SELECT $1::oid::regclass::text AS name", [oid]);
+  return loadTableInfo(client, result.rows[0]?.name ?? "");
+}
+
 /** The names of the columns that the stream tells of a row before its update or delete. */
 export function beforeColumns(table: TableInfo): readonly string[] {
   if (table.replicaIdentity === "f") return table.columns.filter((c) => !c.generated).map((c) => c.name);

@@ -93,6 +93,22 @@ describe("withTables", () => {
   });
 });
 
+describe("withTables: the order of keys", () => {
+  const typed = (...keyTypes: string[]) => ({ ...ORDERS, keyTypes });
+  const place = { at: 0, after: ["4"] };
+
+  test("begins a table anew whose key has another type or collation", () => {
+    const before = record({ tables: [typed("25/-1/100")], ...place });
+    expect(withTables(before, [typed("25/-1/950")], 5)).toMatchObject({ at: 0, after: null });
+    expect(withTables(before, [typed("25/-1/100")], 5)).toMatchObject(place);
+  });
+
+  test("goes on where an older version did not say, and notes it", () => {
+    const after = withTables(record({ tables: [ORDERS], ...place }), [typed("20/-1/0")], 5);
+    expect(after).toMatchObject({ ...place, tables: [{ keyTypes: ["20/-1/0"] }] });
+  });
+});
+
 describe("obeyed", () => {
   const command = (action: "start" | "pause" | "resume" | "cancel", id = "c") => {
     return { id, action, where: null, rowsPerSecond: null };

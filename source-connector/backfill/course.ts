@@ -70,19 +70,31 @@ export function restarted(record: BackfillRecord | undefined, order: Order): Bac
 
 /**
  * The record with the tables that are to be read. The place is kept while it is about the same tables and keys: a
- * table whose primary key is another one is read from its beginning.
+ * table whose primary key is another one, or of another type or collation, is read from its beginning.
  */
 export function withTables(
   record: BackfillRecord,
   tables: readonly ChunkTable[],
   estimatedRows: number,
 ): BackfillRecord {
-  const found = tables.map(({ table, keyColumns }) => ({ table, keyColumns: [...keyColumns] }));
+  const found = tables.map(({ table, keyColumns, keyTypes }) => ({
+    table,
+    keyColumns: [...keyColumns],
+    ...(keyTypes === undefined ? {} : { keyTypes: [...keyTypes] }),
+  }));
   const passed = record.tables.slice(0, record.at).every(({ table }, i) => found[i]?.table === table);
   const known = record.tables[record.at];
-  const kept = passed && known !== undefined && JSON.stringify(known) === JSON.stringify(found[record.at]);
+  const kept = passed && known !== undefined && isSameOrder(known, found[record.at]);
   const place = kept ? { at: record.at, after: record.after } : { at: passed ? record.at : 0, after: null };
   return { ...record, tables: found, estimatedRows: Math.max(estimatedRows, record.rows), ...place };
+}
+
+function isSameOrder(known: ChunkTable, found: ChunkTable | undefined): boolean {
+  const { table, keyColumns, keyTypes = found?.keyTypes } = known;
+  return (
+    JSON.stringify([table, keyColumns, keyTypes]) ===
+    JSON.stringify([found?.table, found?.keyColumns, found?.keyTypes])
+  );
 }
 
 /** The record once a chunk of the table it is at is through. */

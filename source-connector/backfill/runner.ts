@@ -414,8 +414,10 @@ export class BackfillRunner {
   async #failed(job: Job, error: unknown): Promise<void> {
     const { log, onFailure } = this.#options;
     // A new session plans the statements anew. One that came no further shows that it is not that.
-    const isOutdated = error instanceof RejotError && error.code === "TRANSFORMATION_OUTDATED";
-    if (isOutdated && this.#progressed) return onFailure(error);
+    const code = error instanceof RejotError ? error.code : undefined;
+    if (code === "TRANSFORMATION_OUTDATED" && this.#progressed) return onFailure(error);
+    // A new session finds the tables, and begins this one anew.
+    if (code === "BACKFILL_KEY_CHANGED") return onFailure(error);
     if (isRetryable(error) && job.attempts < HALVES) {
       job.attempts++;
       log.warn({ err: error, schema: job.name, attempt: job.attempts }, "backfill: a chunk is read again");

@@ -7,7 +7,10 @@ export interface HeartbeatCallbacks {
   /** Whether a message is due. */
   readonly idle: () => boolean;
   readonly onLagBytes: (bytes: number) => void;
-  /** Looks at the server at every beat; what it throws goes to `onFailure`. */
+  /**
+   * Looks at the server at every beat, when that has answered; what it throws goes to `onFailure`. A lock that it waits
+   * for is no silence of the server.
+   */
   readonly check: () => Promise<void>;
   readonly onFailure: (error: unknown) => void;
 }
@@ -78,6 +81,8 @@ export class Heartbeat {
         detail: `the server has ended the stream of slot ${this.#slotName}`,
       });
     }
+    // The server has answered.
+    this.#askedAtMs = performance.now();
     await callbacks.check();
   }
 }

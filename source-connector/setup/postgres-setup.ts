@@ -5,11 +5,14 @@ import { postgresError, sqlState } from "../../shared/postgres/client.ts";
 import { descendantsOf } from "../../shared/postgres/inheritance.ts";
 import { formatLsn, type Lsn, parseLsn } from "../../shared/postgres/lsn.ts";
 import {
+  loadTableByOid,
   loadTableInfo,
   quoteIdentifier,
   quoteTable,
   type TableInfo,
 } from "../../shared/postgres/table-info.ts";
+import { isLockTimeout, namingLocks } from "./postgres-locks.ts";
+import { filteredTable, publishedOids } from "./postgres-published.ts";
 
 /** A replication slot as the server describes it. */
 export interface SlotState {
@@ -57,11 +60,6 @@ export async function loadPublishedTables(client: Client, names: Iterable<string
   return [...tables.values()];
 }
 
-async function loadTableByOid(client: Client, oid: number): Promise<TableInfo> {
-  const result = await client.query<{ name: string }>("SELECT $1::oid::regclass::text AS name", [oid]);
-  return loadTableInfo(client, result.rows[0]?.name ?? "");
-}
-
 async function refuseUnlogged(client: Client, tables: readonly TableInfo[]): Promise<void> {
   const unlogged = await client.query<{ oid: string }>(
     "SELECT oid FROM pg_class WHERE oid = ANY ($1::oid[]) AND relpersistence <> 'p'",
@@ -74,7 +72,8 @@ async function refuseUnlogged(client: Client, tables: readonly TableInfo[]): Pro
 
 /**
  * Checks, while a source runs, that the stream still has what it had at the start: a table that was dropped and made
- * anew, swapped for another, or taken out of the publication changes unseen. Throws TABLE_LEFT_STREAM.
+ * anew, swapped for another, or taken out of the publication changes unseen. Takes no lock on any table. Throws
+ * TABLE_LEFT_STREAM.
  */
 export async function checkStillPublished(
   client: Client,
@@ -109,12 +108,13 @@ export async function checkStillPublished(
  * Creates the publication, or adds the tables it lacks and tells which those are. Another source process may do the
  * same at the same time.
  * Throws PUBLICATION_INCOMPLETE with the statement to run when the role may not, or when a publication made by
- * others leaves changes out.
+ * others leaves changes out; TABLE_LOCKED.
  */
 export async function ensurePublication(
   client: Client,
   config: PostgresDataStore,
   tables: readonly TableInfo[],
+  needsTruncate: boolean,
 ): Promise<readonly TableInfo[]> {
   const name = quoteIdentifier(config.publicationName);
   const exists = await client.query("SELECT FROM pg_publication WHERE pubname = $1", [
@@ -133,67 +133,53 @@ export async function ensurePublication(
   const missing = tables.filter((table) => !present.has(table.oid));
   for (const table of missing)
     await define(client, `ALTER PUBLICATION ${name} ADD TABLE ${quoteTable(table)}`);
-  await checkPublication(client, config.publicationName, missing);
+  await checkOperations(client, config.publicationName, needsTruncate);
+  await checkAdded(client, config.publicationName, missing);
   await checkRowFilters(client, config.publicationName, tables);
   return missing;
 }
 
-async function publishedOids(client: Client, publication: string): Promise<ReadonlySet<number>> {
-  const published = await client.query<{ oid: string }>(
-    `SELECT c.oid FROM pg_publication_tables t JOIN pg_namespace n ON n.nspname = t.schemaname
-       JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename WHERE t.pubname = $1`,
-    [publication],
+/** What a publication leaves out is silently missing from the stream. */
+async function checkOperations(client: Client, publication: string, needsTruncate: boolean): Promise<void> {
+  const complete = await client.query<{ all: string }>(
+    `SELECT pubinsert AND pubupdate AND pubdelete AND (pubtruncate OR NOT $2) AS "all" FROM pg_publication WHERE pubname = $1`,
+    [publication, needsTruncate],
   );
-  return new Set(published.rows.map((row) => Number(row.oid)));
+  if (complete.rows[0]?.all === "t") return;
+  const operations = needsTruncate
+    ? "inserts, updates, deletes and TRUNCATE"
+    : "inserts, updates and deletes";
+  throw new RejotError("PUBLICATION_INCOMPLETE", {
+    detail: `${publication} does not publish ${operations}`,
+    hint: `Run this as its owner: ALTER PUBLICATION ${quoteIdentifier(publication)} SET (publish = 'insert, update, delete, truncate')`,
+  });
 }
 
-/** What a publication leaves out is silently missing from the stream. `added` are tables it did not have before. */
-async function checkPublication(
-  client: Client,
-  publication: string,
-  added: readonly TableInfo[],
-): Promise<void> {
-  const name = quoteIdentifier(publication);
-  const complete = await client.query<{ all: string }>(
-    'SELECT pubinsert AND pubupdate AND pubdelete AS "all" FROM pg_publication WHERE pubname = $1',
-    [publication],
-  );
-  if (complete.rows[0]?.all !== "t") {
-    throw new RejotError("PUBLICATION_INCOMPLETE", {
-      detail: `${publication} does not publish inserts, updates and deletes`,
-      hint: `Run this as its owner: ALTER PUBLICATION ${name} SET (publish = 'insert, update, delete, truncate')`,
-    });
-  }
+/** `added` are tables that the publication did not have before. */
+async function checkAdded(client: Client, publication: string, added: readonly TableInfo[]): Promise<void> {
   if (added.length === 0) return;
   const present = await publishedOids(client, publication);
   const hidden = added.find((table) => !present.has(table.oid));
-  if (hidden !== undefined) {
-    throw new RejotError("PUBLICATION_INCOMPLETE", {
-      detail: `${publication} publishes the partitions of ${quoteTable(hidden)} under their own names`,
-      hint: `Run this as its owner: ALTER PUBLICATION ${name} SET (publish_via_partition_root = true)`,
-    });
-  }
+  if (hidden === undefined) return;
+  throw new RejotError("PUBLICATION_INCOMPLETE", {
+    detail: `${publication} publishes the partitions of ${quoteTable(hidden)} under their own names`,
+    hint: `Run this as its owner: ALTER PUBLICATION ${quoteIdentifier(publication)} SET (publish_via_partition_root = true)`,
+  });
 }
 
-/** The view has the column from Postgres 15 on. */
 async function checkRowFilters(
   client: Client,
   publication: string,
   tables: readonly TableInfo[],
 ): Promise<void> {
-  const filtered = await client.query<{ schemaname: string; tablename: string; filter: string }>(
-    `SELECT schemaname, tablename, to_jsonb(t) ->> 'rowfilter' AS filter FROM pg_publication_tables t
-      WHERE pubname = $1 AND to_jsonb(t) ->> 'rowfilter' IS NOT NULL`,
-    [publication],
-  );
-  const row = filtered.rows.find(({ schemaname, tablename }) =>
-    tables.some((table) => table.schema === schemaname && table.name === tablename),
-  );
-  if (row === undefined) return;
-  const table = quoteTable({ schema: row.schemaname, name: row.tablename });
+  const oids = tables.map(({ oid }) => oid);
+  const filtered = await filteredTable(client, publication, oids);
+  const found = tables.find(({ oid }) => oid === filtered?.oid);
+  if (filtered === undefined || found === undefined) return;
+  const table = quoteTable(found);
   const name = quoteIdentifier(publication);
   throw new RejotError("PUBLICATION_INCOMPLETE", {
-    detail: `${publication} leaves out rows of ${table}: WHERE ${row.filter}`,
+    detail: `${publication} leaves out rows of ${table}: WHERE ${filtered.filter}`,
     hint: `Filter in the public schema's SQL instead, and run this as its owner: ALTER PUBLICATION ${name} DROP TABLE ${table}; ALTER PUBLICATION ${name} ADD TABLE ${table}`,
   });
 }
@@ -204,6 +190,7 @@ async function define(client: Client, sql: string): Promise<void> {
   } catch (cause) {
     const state = sqlState(cause);
     if (state === DUPLICATE_OBJECT) return;
+    if (isLockTimeout(cause)) throw await namingLocks(client, cause, "defining");
     if (state === undefined || !state.startsWith("42"))
       throw postgresError(cause, "defining the publication");
     throw new RejotError("PUBLICATION_INCOMPLETE", {
@@ -249,7 +236,10 @@ export async function createSlot(client: Client, slotName: string): Promise<void
   try {
     const version = await client.query<{ v: string }>("SELECT current_setting('server_version_num') AS v");
     const failover = Number(version.rows[0]?.v) >= FAILOVER_VERSION ? ", failover => true" : "";
+    // To the server, waiting for a transaction is waiting for a lock.
+    await client.query("SET lock_timeout = 0");
     await client.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput'${failover})`, [slotName]);
+    await client.query("RESET lock_timeout");
   } catch (cause) {
     if (sqlState(cause) === DUPLICATE_OBJECT) return;
     if (sqlState(cause) === "53400")

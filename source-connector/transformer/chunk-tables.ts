@@ -3,20 +3,31 @@ import { backfillSetting } from "../../shared/manifest/backfill.ts";
 import type { PublicSchema } from "../../shared/manifest/schema.ts";
 import type { ResolvedSource } from "../../shared/manifest/workspace.ts";
 import type { PostgresClient } from "../../shared/postgres/client.ts";
+import { descendantsOf } from "../../shared/postgres/inheritance.ts";
 import { parseTemplate } from "../../shared/postgres/sql/template.ts";
-import { loadTableInfo, quoteTable, type TableInfo } from "../../shared/postgres/table-info.ts";
+import {
+  loadTableByOid,
+  loadTableInfo,
+  quoteTable,
+  type TableInfo,
+} from "../../shared/postgres/table-info.ts";
 import { type Candidate, drivingTables, publishing } from "./driving-tables.ts";
 import type { TransformationPlan } from "./plan.ts";
 import { relationOf, type TablePlans } from "./table-plans.ts";
 
 /** How the rows of one table are read for one public schema. */
 export interface ChunkSchema {
-  /** As SQL writes it. */
+  readonly oid: number;
+  /** As SQL writes it behind FROM. */
   readonly table: string;
   /** What rows are ordered by: not null, and unique together. */
   readonly keyColumns: readonly string[];
+  /** What their order depends on, as `keyTypesOf` gives it. */
+  readonly keyTypes: readonly string[];
   /** What is read of each row: the key, then what the transformation takes. */
   readonly columns: readonly string[];
+  /** Those of them whose values may be of any size. */
+  readonly unboundedColumns: readonly string[];
   readonly columnIndex: ReadonlyMap<string, number>;
   /** Reads its table: the image of a row that was not changed is the row. */
   readonly plan: TransformationPlan;
@@ -36,18 +47,51 @@ export function backfilledSchemas(source: ResolvedSource): BackfilledSchema[] {
   });
 }
 
+/** Since 18 a NOT NULL may be NOT VALID: rows from before it may be null, and behind no key. */
 const UNIQUE_KEYS_SQL = `
   SELECT json_agg(a.attname ORDER BY k.ord) AS columns
     FROM pg_index i, unnest(i.indkey) WITH ORDINALITY AS k(attnum, ord), pg_attribute a
    WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
      AND a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.ord <= i.indnkeyatts
-   GROUP BY i.indexrelid, i.indisprimary HAVING bool_and(a.attnotnull AND a.attcollation = i.indcollation[k.ord - 1])
+   GROUP BY i.indexrelid, i.indisprimary
+  HAVING bool_and(a.attnotnull AND a.attcollation = i.indcollation[k.ord - 1] AND NOT EXISTS (
+    SELECT FROM pg_constraint n
+     WHERE n.conrelid = a.attrelid AND n.contype = 'n' AND n.conkey = ARRAY[a.attnum] AND NOT n.convalidated))
    ORDER BY i.indisprimary DESC, count(*), i.indexrelid`;
+
+const KEY_TYPES_SQL = `
+  SELECT concat_ws('/', a.atttypid, a.atttypmod, a.attcollation) AS type
+    FROM unnest($2::text[]) WITH ORDINALITY AS k(name, ord)
+    LEFT JOIN pg_attribute a ON a.attrelid = $1 AND a.attname = k.name AND NOT a.attisdropped ORDER BY k.ord`;
+
+const UNBOUNDED_SQL =
+  "SELECT attname AS name FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND attlen < 0";
+
+/** Type, modifier and collation of key columns: where they differ, a place in the old order means nothing. */
+export async function keyTypesOf(
+  client: PostgresClient,
+  oid: number,
+  keyColumns: readonly string[],
+): Promise<string[]> {
+  const types = await client.query<{ type: string }>(KEY_TYPES_SQL, [oid, keyColumns]);
+  return types.rows.map(({ type }) => type);
+}
 
 interface KnownTable {
   readonly info: TableInfo;
   /** The primary key first. */
   readonly uniqueKeys: readonly (readonly string[])[];
+  /** Where its rows are: in itself, and in those that inherit from it, whose keys may be the same ones. */
+  readonly parts: readonly KnownPart[];
+}
+
+interface KnownPart {
+  readonly oid: number;
+  /** As SQL writes it behind FROM. */
+  readonly from: string;
+  readonly keyColumns: readonly string[] | undefined;
+  readonly keyTypes: readonly string[];
+  readonly unbounded: ReadonlySet<string>;
 }
 
 /** Knows which tables' rows make the objects of each public schema, and how they are read. */
@@ -77,8 +121,8 @@ export class ChunkTables {
     const names = schemas.flatMap(({ schema, tables = [] }) => [...tables, ...tablesOf(schema)]);
     for (const name of new Set(names)) {
       const info = await loadTableInfo(client, name);
-      const keys = await client.query<{ columns: string }>(UNIQUE_KEYS_SQL, [info.oid]);
-      known.set(name, { info, uniqueKeys: keys.rows.map((row) => JSON.parse(row.columns) as string[]) });
+      const uniqueKeys = await uniqueKeysOf(client, info.oid);
+      known.set(name, { info, uniqueKeys, parts: await partsOf(client, info, uniqueKeys) });
     }
     return new ChunkTables(schemas, plans, known);
   }
@@ -92,7 +136,10 @@ export class ChunkTables {
   /** Throws BACKFILL_TABLE_UNCLEAR, BACKFILL_TABLE_UNFIT. */
   async of(schema: number): Promise<readonly ChunkSchema[]> {
     const driving = await this.#driving(schema);
-    return Promise.all(driving.map((table) => this.#chunkSchema(schema, table)));
+    const schemas: ChunkSchema[] = [];
+    for (const { info, parts } of driving)
+      for (const part of parts) schemas.push(await this.#chunkSchema(schema, info, part));
+    return schemas;
   }
 
   async #driving(schema: number): Promise<readonly KnownTable[]> {
@@ -117,10 +164,10 @@ export class ChunkTables {
     });
   }
 
-  async #chunkSchema(schema: number, { info, uniqueKeys }: KnownTable): Promise<ChunkSchema> {
+  async #chunkSchema(schema: number, info: TableInfo, part: KnownPart): Promise<ChunkSchema> {
     const { schema: publicSchema } = this.#schema(schema);
-    const what = `${publicSchema.name} v${publicSchema.version.major}: ${quoteTable(info)}`;
-    const [keyColumns] = uniqueKeys;
+    const what = `${publicSchema.name} v${publicSchema.version.major}: ${part.from}`;
+    const { oid, from, keyColumns, keyTypes, unbounded } = part;
     if (keyColumns === undefined)
       throw new RejotError("BACKFILL_TABLE_UNFIT", {
         detail: `${what} has no primary key and no unique index over columns that are NOT NULL`,
@@ -134,9 +181,12 @@ export class ChunkTables {
       });
     const columns = [...new Set([...keyColumns, ...plan.table.parameters])];
     return {
-      table: quoteTable(info),
+      oid,
+      table: from,
       keyColumns,
+      keyTypes,
       columns,
+      unboundedColumns: columns.filter((column) => unbounded.has(column)),
       columnIndex: new Map(columns.map((column, i) => [column, i])),
       plan: { ...plan, rowImage: null },
     };
@@ -153,6 +203,32 @@ export class ChunkTables {
     if (found === undefined) throw new RejotError("INTERNAL_ERROR", { detail: `no table ${name}` });
     return found;
   }
+}
+
+async function uniqueKeysOf(client: PostgresClient, oid: number): Promise<string[][]> {
+  const keys = await client.query<{ columns: string }>(UNIQUE_KEYS_SQL, [oid]);
+  return keys.rows.map(({ columns }) => JSON.parse(columns) as string[]);
+}
+
+/** A unique index knows of its own table's rows only, so tables that inherit are read one by one. */
+async function partsOf(
+  client: PostgresClient,
+  info: TableInfo,
+  uniqueKeys: readonly (readonly string[])[],
+): Promise<KnownPart[]> {
+  const part = async (oid: number, from: string, [keyColumns]: readonly (readonly string[])[]) => {
+    const keyTypes = await keyTypesOf(client, oid, keyColumns ?? []);
+    const sized = await client.query<{ name: string }>(UNBOUNDED_SQL, [oid]);
+    return { oid, from, keyColumns, keyTypes, unbounded: new Set(sized.rows.map(({ name }) => name)) };
+  };
+  const heirs = await descendantsOf(client, [info.oid]);
+  if (heirs.length === 0) return [await part(info.oid, quoteTable(info), uniqueKeys)];
+  const parts = [await part(info.oid, `ONLY ${quoteTable(info)}`, uniqueKeys)];
+  for (const oid of heirs.sort((a, b) => a - b)) {
+    const heir = await loadTableByOid(client, oid);
+    parts.push(await part(oid, `ONLY ${quoteTable(heir)}`, await uniqueKeysOf(client, oid)));
+  }
+  return parts;
 }
 
 function tablesOf(schema: PublicSchema): string[] {

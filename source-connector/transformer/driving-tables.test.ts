@@ -67,6 +67,65 @@ describe("drivingTables", () => {
     expect(await driving(sqls, ["kind", "id"])).toEqual(["customers", "suppliers"]);
   });
 
+  test("of a mixed union, the table that is not one to one is read as well: nothing else gives its objects", async () => {
+    const customers = "SELECT c.id, c.name FROM customers c WHERE c.id = :id";
+    const suppliers = "SELECT 0 - s.id AS id, s.name FROM suppliers s WHERE s.id = :id";
+    expect(await driving({ customers, suppliers })).toEqual(["customers", "suppliers"]);
+  });
+
+  test.each([
+    [
+      "keeps rows without an order",
+      "SELECT o.id, c.name FROM customers c LEFT JOIN orders o ON o.customer_id = c.id WHERE c.id = :id",
+    ],
+    [
+      "keeps them by a full join",
+      "SELECT o.id FROM orders o FULL JOIN customers c ON o.customer_id = c.id WHERE c.id = :id",
+    ],
+    [
+      "gives another key",
+      "SELECT o.id * 2 AS id FROM orders o JOIN customers c ON c.id = o.customer_id WHERE c.id = :id",
+    ],
+    [
+      "gives its own key",
+      "SELECT c.id FROM orders o JOIN customers c ON c.id = o.customer_id WHERE c.id = :id",
+    ],
+    [
+      "reads the orders where it does not show",
+      "SELECT x.id FROM (SELECT * FROM orders) x WHERE x.customer_id = :id",
+    ],
+    [
+      "reads something else by the name",
+      "WITH orders AS (SELECT id FROM customers) SELECT o.id FROM orders o WHERE o.id = :id",
+    ],
+    [
+      "is a union",
+      `${ORDER} WHERE c.id = :id UNION ALL SELECT c.id, c.name FROM customers c WHERE c.id = :id`,
+    ],
+  ])("another table that %s is read as well", async (_what, customers) => {
+    expect(await driving({ orders: `${ORDER} WHERE o.id = :id`, customers })).toEqual([
+      "orders",
+      "customers",
+    ]);
+  });
+
+  test.each([
+    "SELECT o.id FROM customers c LEFT JOIN lines l ON true JOIN orders o ON o.customer_id = c.id WHERE c.id = :id",
+    "SELECT o.id FROM orders o LEFT JOIN customers c ON c.id = o.customer_id WHERE o.customer_id = :id",
+    "SELECT :name::bigint AS id FROM orders o WHERE o.id = :name::bigint",
+    "SELECT c.name AS id FROM customers c JOIN orders o ON c.name = o.id AND o.note <> '' WHERE c.id = :id",
+  ])("another table is left out where its objects are shown to be orders: %s", async (customers) => {
+    expect(await driving({ orders: `${ORDER} WHERE o.id = :id`, customers })).toEqual(["orders"]);
+  });
+
+  test("a constant in the key tells the objects of tables apart", async () => {
+    const customers = "SELECT 'c' AS kind, c.id FROM customers c WHERE c.id = :id";
+    const of = (kind: string) =>
+      `SELECT '${kind}' AS kind, c.id FROM customers c JOIN orders o ON o.customer_id = c.id WHERE o.id = :id`;
+    expect(await driving({ customers, orders: of("c") }, ["kind", "id"])).toEqual(["customers"]);
+    expect(await driving({ customers, orders: of("o") }, ["kind", "id"])).toEqual(["customers", "orders"]);
+  });
+
   test("casts and placeholders show the column as well, expressions do not", async () => {
     const lines = `${ORDER} WHERE o.id = :order_id`;
     expect(await driving({ orders: "SELECT :id::text AS id FROM orders o WHERE o.id = :id", lines })).toEqual(

@@ -2,6 +2,7 @@ import { RejotError } from "../../shared/errors/error.ts";
 import type { PublicSchema, Transformation } from "../../shared/manifest/schema.ts";
 import type { PostgresClient } from "../../shared/postgres/client.ts";
 import { selectShape } from "../../shared/postgres/sql/select-shape.ts";
+import { changesSettings } from "../../shared/postgres/sql/settings-call.ts";
 import { parseTemplate, placeOfPlaceholder, type SqlTemplate } from "../../shared/postgres/sql/template.ts";
 import { beforeColumns, quoteIdentifier, type TableInfo } from "../../shared/postgres/table-info.ts";
 import type { ResultColumns } from "../ports.ts";
@@ -58,6 +59,10 @@ export async function planTransformation(input: PlanInput): Promise<Transformati
     const template = await parseTemplate(transformation.sql);
     if (template.kind !== "SelectStmt")
       throw new RejotError("TRANSFORMATION_NOT_SELECT", { detail: transformation.sql });
+    if (changesSettings(template))
+      throw new RejotError("SQL_NOT_A_SELECT", {
+        detail: "it calls set_config, which could change its role",
+      });
     const available = availableColumns(input);
     checkPlaceholders(template, table, available, transformation.operation);
     const tableStatement = await statement(input, template, available, { kind: "table", reason: "" });

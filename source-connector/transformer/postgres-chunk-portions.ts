@@ -6,12 +6,13 @@ import {
   sqlState,
 } from "../../shared/postgres/client.ts";
 import type { Lsn } from "../../shared/postgres/lsn.ts";
+import { bracketed } from "../../shared/postgres/sql/condition.ts";
 import { quoteIdentifier } from "../../shared/postgres/table-info.ts";
 import type { Chunk, ChunkRequest, TextEvent } from "../ports.ts";
 import type { ChunkSchema } from "./chunk-tables.ts";
 import { FailedRun, StatementRuns } from "./statement-runs.ts";
 
-/** What a portion of a chunk, which is one round trip, should bring. */
+/** What a portion of a chunk, which is one round trip, brings at most, beside its first row. */
 const PORTION_BYTES = 512_000;
 const FIRST_PORTION_ROWS = 100;
 const MAX_PORTION_ROWS = 1_000;
@@ -22,7 +23,7 @@ type TextRow = (string | null)[];
 
 /** Reads chunks in portions, in whatever transaction the client is in. */
 export class ChunkPortions {
-  /** Adapts to the size of the rows: a portion is in memory twice before its size is known. */
+  /** Adapts to the size of the rows: the server looks at as many, to find out how many of them are enough. */
   #portionRows = FIRST_PORTION_ROWS;
 
   /** Throws what `chunkError` makes an error for people of. */
@@ -32,12 +33,19 @@ export class ChunkPortions {
     request: Omit<ChunkRequest, "table" | "contains">,
   ): Promise<Chunk> {
     const events: TextEvent[] = [];
+    const maxBytes = Math.min(PORTION_BYTES, request.maxBytes);
     let rows = 0;
     let bytes = 0;
     let last: readonly (string | null)[] | null = null;
     for (;;) {
       const limit = Math.min(this.#portionRows, request.maxRows - rows);
-      const page = await rowsAfter(client, schema, last ?? request.after, request.where, limit);
+      const { page, isCut } = await rowsAfter(
+        client,
+        schema,
+        { ...request, after: last ?? request.after },
+        limit,
+        maxBytes,
+      );
       const made = await transform(client, schema, request.schema, page);
       const size = sizeOf(page) + made.reduce((sum, event) => sum + sizeOf([event.row ?? []]), 0);
       events.push(...made);
@@ -45,7 +53,7 @@ export class ChunkPortions {
       bytes += size;
       last = page.at(-1)?.slice(0, schema.keyColumns.length) ?? last;
       if (page.length > 0) this.#adapt(size / page.length);
-      const finished = page.length < limit;
+      const finished = page.length < limit && !isCut;
       if (finished || rows >= request.maxRows || bytes >= request.maxBytes)
         return { events, rows, last, finished };
     }
@@ -93,20 +101,42 @@ export function condition(conditions: readonly string[]): string {
   return conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`;
 }
 
-/** Compares and sorts by the key's own operators and collations, so that its index serves both. */
-function rowsAfter(
+/**
+ * Compares and sorts by the key's own operators and collations, so that its index serves both. The server ends the page
+ * before it grows too large, whatever the rows before it were like: what it has sent is in memory here.
+ */
+async function rowsAfter(
   client: PostgresClient,
-  { table, keyColumns, columns }: ChunkSchema,
-  after: readonly (string | null)[] | null,
-  where: string | null,
+  { table, keyColumns, columns, unboundedColumns }: ChunkSchema,
+  { after, where }: Pick<ChunkRequest, "after" | "where">,
   limit: number,
-): Promise<TextRow[]> {
+  maxBytes: number,
+): Promise<{ page: TextRow[]; isCut: boolean }> {
   const key = keyColumns.map(quoteIdentifier).join(", ");
   const behind = `(${key}) > (${keyColumns.map((_, i) => `$${i + 1}`).join(", ")})`;
-  const conditions = [...(after === null ? [] : [behind]), ...(where === null ? [] : [`(${where})`])];
+  const conditions = [...(after === null ? [] : [behind]), ...(where === null ? [] : [bracketed(where)])];
+  const list = columns.map(quoteIdentifier).join(", ");
   // The limit stands in the text: planned for any limit, a sort of the whole table could seem the better way.
-  const sql = `SELECT ${columns.map(quoteIdentifier).join(", ")} FROM ${table}${condition(conditions)} ORDER BY ${key} LIMIT ${limit}`;
-  return chunkPage(client, sql, after ?? [], where);
+  const rows = (more: string) =>
+    `SELECT ${list}${more} FROM ${table}${condition(conditions)} ORDER BY ${key} LIMIT ${limit}`;
+  if (unboundedColumns.length === 0)
+    return { page: await chunkPage(client, rows(""), after ?? [], where), isCut: false };
+  const sql = `
+    SELECT ${list}, _rejot_total FROM (
+      SELECT *, sum(_rejot_size) OVER (ORDER BY ${key} ROWS UNBOUNDED PRECEDING) AS _rejot_total
+        FROM (${rows(`, ${unboundedColumns.map(sizeSql).join(" + ")} AS _rejot_size`)}) AS _rejot_rows) AS _rejot_page
+     WHERE _rejot_total - _rejot_size < ${maxBytes} ORDER BY ${key}`;
+  const page = await chunkPage(client, sql, after ?? [], where);
+  let total = 0;
+  for (const row of page) total = Number(row.pop());
+  return { page, isCut: total >= maxBytes };
+}
+
+/** About the bytes of a value's text. A value that is compressed is looked into: a few bytes may stand for megabytes. */
+function sizeSql(column: string): string {
+  const name = quoteIdentifier(column);
+  const size = `CASE WHEN pg_column_compression(${name}) IS NULL THEN pg_column_size(${name}) ELSE octet_length(${name}::text) END`;
+  return `coalesce(${size}, 0)::float8`;
 }
 
 async function transform(

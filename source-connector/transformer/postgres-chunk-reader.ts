@@ -1,8 +1,8 @@
 import { RejotError } from "../../shared/errors/error.ts";
 import { endPostgres, type PostgresClient } from "../../shared/postgres/client.ts";
-import { isPlainCondition } from "../../shared/postgres/sql/condition.ts";
+import { bracketed, isPlainCondition } from "../../shared/postgres/sql/condition.ts";
 import type { Chunk, ChunkReader, ChunkRequest, ChunkTable } from "../ports.ts";
-import type { ChunkTables } from "./chunk-tables.ts";
+import { type ChunkSchema, type ChunkTables, keyTypesOf } from "./chunk-tables.ts";
 import {
   ChunkPortions,
   chunkError,
@@ -11,6 +11,30 @@ import {
   condition,
 } from "./postgres-chunk-portions.ts";
 import { awaitRunning, beginContaining } from "./postgres-snapshot.ts";
+
+/**
+ * Relations that this transaction has locked, which it does before it reads them, and that were made or rewritten after
+ * its snapshot. To the snapshot a table that ALTER TABLE has rewritten is empty, and an index of another collation shows
+ * that rows are sorted in another way than the snapshot's catalogue says.
+ */
+const REWRITTEN_SQL = `
+  SELECT FROM pg_locks l LEFT JOIN pg_class c ON c.oid = l.relation
+   WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation'
+     AND (c.oid IS NULL OR c.relfilenode <> 0 AND c.relfilenode IS DISTINCT FROM pg_relation_filenode(c.oid))
+   LIMIT 1`;
+
+/** Whether the transaction's snapshot is from before a table that it has read was rewritten: that is to be read again. */
+async function isOutdated(client: PostgresClient): Promise<boolean> {
+  const rewritten = await client.query(REWRITTEN_SQL);
+  return rewritten.rowCount !== 0;
+}
+
+/** Throws BACKFILL_KEY_CHANGED when the table is not sorted any more as it was when it was looked up. */
+async function requireSameOrder(client: PostgresClient, schema: ChunkSchema): Promise<void> {
+  const types = await keyTypesOf(client, schema.oid, schema.keyColumns);
+  if (JSON.stringify(types) === JSON.stringify(schema.keyTypes)) return;
+  throw new RejotError("BACKFILL_KEY_CHANGED", { detail: schema.table });
+}
 
 /** Reads chunks on a connection of its own: the stream is not held up by them. */
 export class PostgresChunkReader implements ChunkReader {
@@ -32,13 +56,17 @@ export class PostgresChunkReader implements ChunkReader {
   }
 
   async tables(schema: number): Promise<readonly ChunkTable[]> {
-    return (await this.#tables.of(schema)).map(({ table, keyColumns }) => ({ table, keyColumns }));
+    return (await this.#tables.of(schema)).map(({ table, keyColumns, keyTypes }) => ({
+      table,
+      keyColumns,
+      keyTypes,
+    }));
   }
 
   async estimate({ table }: ChunkTable, where: string | null): Promise<number> {
     if (where !== null && !(await isPlainCondition(where)))
       throw new RejotError("BACKFILL_CONDITION_INVALID", { detail: where });
-    const sql = `EXPLAIN (FORMAT JSON) SELECT FROM ${table}${condition(where === null ? [] : [`(${where})`])}`;
+    const sql = `EXPLAIN (FORMAT JSON) SELECT FROM ${table}${condition(where === null ? [] : [bracketed(where)])}`;
     const client = await this.#client();
     const [row] = await chunkPage(client, sql, [], where).catch((error: unknown) => {
       throw codedChunkError(error);
@@ -60,12 +88,22 @@ export class PostgresChunkReader implements ChunkReader {
     if (schema === undefined) throw new RejotError("INTERNAL_ERROR", { detail: request.table.table });
     const client = await this.#client();
     try {
-      await beginContaining(client, request.contains, this.#signal);
-      const chunk = await this.#portions.read(client, schema, request);
-      await client.query("COMMIT");
-      return chunk;
+      for (;;) {
+        await beginContaining(client, request.contains, this.#signal);
+        const chunk = await this.#portions.read(client, schema, request);
+        const outdated = await isOutdated(client);
+        if (!outdated) await requireSameOrder(client, schema);
+        await client.query("COMMIT");
+        if (!outdated) return chunk;
+      }
     } catch (error) {
-      throw this.#signal.aborted ? error : await chunkError(client, error);
+      if (this.#signal.aborted) throw error;
+      const coded = await chunkError(client, error);
+      // Types that changed make statements fail too.
+      await requireSameOrder(client, schema).catch((changed: unknown) => {
+        if (changed instanceof RejotError) throw changed;
+      });
+      throw coded;
     }
   }
 

@@ -42,7 +42,7 @@ test("start, for a schema, again, and for a condition; status, as text and as JS
   expect(backfillsOf(source.status)).toMatchObject([{ schema: "item.v1", state: "done", rows: ROWS }]);
   expect(opsOf(await fixture.read("item"))).toHaveLength(ROWS);
 
-  const where = "id <= 30 AND name LIKE 'n1%'";
+  const where = "id <= 30 AND name LIKE 'n1%' -- the first";
   const some = await backfill(fixture, "start", "--schema", "item.v1", "--where", where, "--watch", "--json");
   expect(some).toMatchObject({ exitCode: 0, stderr: "" });
   expect(JSON.parse(some.stdout)).toMatchObject([

@@ -91,6 +91,15 @@ describe("a manifest that cannot work is refused at the start", () => {
       transformationsOf("accounts", "DELETE FROM accounts WHERE id = :id RETURNING id, name, n"),
     ],
     [
+      "a statement that takes back its role",
+      "SQL_NOT_A_SELECT",
+      /set_config/,
+      transformationsOf(
+        "accounts",
+        "SELECT id, set_config('role', 'none', true) AS name, n FROM accounts WHERE id = :id",
+      ),
+    ],
+    [
       "a column that does not exist",
       "TRANSFORMATION_REJECTED",
       /nam.*does not exist/s,
@@ -210,6 +219,7 @@ describe("a manifest that cannot work is refused at the start", () => {
   });
 
   test.each([
+    ["leaves out TRUNCATE", "FOR TABLE accounts WITH (publish = 'insert, update, delete')", "SET (publish ="],
     ["leaves out deletes", "FOR TABLE accounts WITH (publish = 'insert, update')", "SET (publish ="],
     [
       "leaves out rows",
@@ -252,6 +262,15 @@ describe("a manifest that cannot work is refused at the start", () => {
       ["c", 50],
       ["d", 1],
     ]);
+  });
+
+  test("a publication without TRUNCATE will do where that is ignored", async () => {
+    await using fixture = await fixtureOf(transformationsOf("accounts", SELECT));
+    await fixture.database.query(
+      `CREATE PUBLICATION ${fixture.publicationName} FOR TABLE accounts WITH (publish = 'insert, update, delete')`,
+    );
+    await using source = await fixture.start({ onTruncate: "ignore" });
+    expect(source.status.role).toBe("active");
   });
 
   test("wal_level that is not logical", async () => {

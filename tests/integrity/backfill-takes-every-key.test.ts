@@ -85,6 +85,16 @@ const TABLES = [
     where: BY_KEY,
     keys: ["k"],
   },
+  {
+    name: "inherited",
+    sql: `CREATE TABLE inherited (k bigint PRIMARY KEY, n int NOT NULL, v text);
+      ALTER TABLE inherited REPLICA IDENTITY FULL; CREATE TABLE heir_1 (PRIMARY KEY (k)) INHERITS (inherited); CREATE TABLE heir_2 (own int UNIQUE NOT NULL) INHERITS (inherited);
+      ALTER TABLE heir_1 REPLICA IDENTITY FULL; ALTER TABLE heir_2 REPLICA IDENTITY FULL;
+      INSERT INTO inherited SELECT i, 0, i FROM generate_series(1, 20) i; INSERT INTO heir_1 SELECT i, 1, i FROM generate_series(1, 20) i;
+      INSERT INTO heir_2 SELECT i, 2, i, i FROM generate_series(1, 20) i`,
+    where: "WHERE k = :k AND n = :n",
+    keys: ["k", "n"],
+  },
   { name: "empty", sql: "CREATE TABLE empty (k bigint PRIMARY KEY, v text)", where: BY_KEY, keys: ["k"] },
 ] as const;
 
@@ -180,26 +190,89 @@ test("several public schemas over one table are each read to their end, an objec
   expect(baskets.filter(({ things }) => things === 0)).toHaveLength(10);
 });
 
-test("memory holds a portion, not the table: 120 MB go through a heap of 80 MB", async () => {
+test("a unique key over a column that may hold NULL, for all that its NOT NULL says, is none", async () => {
   await using fixture = await createSourceFixture({
     backfill: "auto",
-    sql: `CREATE TABLE heavy (id bigint PRIMARY KEY, body text NOT NULL);
-      INSERT INTO heavy SELECT i, repeat('x', 150000) FROM generate_series(1, 800) i`,
+    sql: `CREATE TABLE t (k int UNIQUE, id bigint NOT NULL); ALTER TABLE t REPLICA IDENTITY FULL;
+      INSERT INTO t VALUES (1, 1), (NULL, 2); ALTER TABLE t ADD CONSTRAINT k_not_null NOT NULL k NOT VALID`,
     schemas: [
       {
-        name: "heavy",
-        fields: { id: "integer", start: "string" },
-        // The placeholders take the whole row out of the database.
-        transformations: transformationsOf(
-          "heavy",
-          "SELECT :id AS id, left(:body, 3) AS start",
-          "SELECT :id AS id",
-        ),
+        name: "t",
+        fields: { id: "integer" },
+        transformations: transformationsOf("t", "SELECT id FROM t WHERE id = :id"),
       },
     ],
-    config: { maxBytes: 2_000_000 },
+    config: { backfillPollMs: 50, backfillChunkRows: 1 },
   });
-  await using source = await fixture.spawn({ env: { NODE_OPTIONS: "--max-old-space-size=80" } });
-  await source.waitForReady();
-  expect(await waitForBackfill(statusOf(source), "heavy.v1")).toMatchObject({ rows: 800, events: 800 });
-}, 90_000);
+  {
+    await using source = await fixture.start();
+    const { error } = await waitForBackfill(() => source.status, "t.v1", "failed");
+    expect(error).toMatch(/^BACKFILL_TABLE_UNFIT/);
+  }
+  await fixture.database.query(
+    "UPDATE t SET k = 2 WHERE k IS NULL; ALTER TABLE t VALIDATE CONSTRAINT k_not_null",
+  );
+  await using source = await fixture.start();
+  expect(await waitForBackfill(() => source.status, "t.v1")).toMatchObject({ rows: 2 });
+});
+
+test("a union of which one part is not one to one with its table is read whole", async () => {
+  const rows = (name: string) =>
+    `CREATE TABLE ${name} (id bigint PRIMARY KEY, name text NOT NULL); INSERT INTO ${name} SELECT i, '${name}' FROM generate_series(1, 10) i`;
+  await using fixture = await createSourceFixture({
+    backfill: "auto",
+    sql: `${rows("customer")}; ${rows("supplier")}`,
+    schemas: [
+      {
+        name: "party",
+        fields: { id: "integer", name: "string" },
+        key: ["id"],
+        transformations: [
+          ...transformationsOf("customer", "SELECT c.id, c.name FROM customer c WHERE c.id = :id"),
+          ...transformationsOf("supplier", "SELECT 0 - s.id AS id, s.name FROM supplier s WHERE s.id = :id"),
+        ],
+      },
+    ],
+  });
+  await using source = await fixture.start();
+  expect(await waitForBackfill(() => source.status, "party.v1")).toMatchObject({ rows: 20, events: 20 });
+});
+
+test.each([
+  [
+    "120 MB of rows alike",
+    800,
+    "INSERT INTO heavy SELECT i, repeat('x', 150000) FROM generate_series(1, 800) i",
+  ],
+  [
+    "90 MB of large rows behind small ones",
+    4_300,
+    `INSERT INTO heavy SELECT i, 'x' FROM generate_series(1, 4000) i;
+     INSERT INTO heavy SELECT i, repeat('x', 300000) FROM generate_series(4001, 4300) i`,
+  ],
+])(
+  "memory holds a portion, not the table: %s go through a heap of 80 MB",
+  async (_what, rows, insert) => {
+    await using fixture = await createSourceFixture({
+      backfill: "auto",
+      sql: `CREATE TABLE heavy (id bigint PRIMARY KEY, body text NOT NULL); ${insert}`,
+      schemas: [
+        {
+          name: "heavy",
+          fields: { id: "integer", start: "string" },
+          // The placeholders take the whole row out of the database.
+          transformations: transformationsOf(
+            "heavy",
+            "SELECT :id AS id, left(:body, 3) AS start",
+            "SELECT :id AS id",
+          ),
+        },
+      ],
+      config: { maxBytes: 2_000_000 },
+    });
+    await using source = await fixture.spawn({ env: { NODE_OPTIONS: "--max-old-space-size=80" } });
+    await source.waitForReady();
+    expect(await waitForBackfill(statusOf(source), "heavy.v1")).toMatchObject({ rows, events: rows });
+  },
+  90_000,
+);

@@ -74,6 +74,56 @@ describe("tables and transactions of special kinds", () => {
     ).toEqual(["c 1 1", "c 150 2", "c 250 3", "d 250 -", "c 50 3", "d 1 -"]);
   });
 
+  test.each([
+    ["a table with rows", "INSERT INTO rows_2 VALUES (150, 1)", "", true],
+    [
+      "one filled in the transaction that attaches it",
+      "BEGIN; DROP TABLE rows_2; CREATE TABLE rows_2 (LIKE rows INCLUDING ALL); INSERT INTO rows_2 VALUES (150, 1)",
+      "COMMIT",
+      true,
+    ],
+    [
+      "one that was detached",
+      "ALTER TABLE rows ATTACH PARTITION rows_2 FOR VALUES FROM (100) TO (200); INSERT INTO rows VALUES (150, 1); ALTER TABLE rows DETACH PARTITION rows_2",
+      "",
+      true,
+    ],
+    ["an empty one that is filled afterwards", "", "INSERT INTO rows VALUES (150, 1)", false],
+    [
+      "an empty one that is filled in its transaction",
+      "BEGIN",
+      "INSERT INTO rows VALUES (150, 1); COMMIT",
+      false,
+    ],
+  ])(
+    "rows that ATTACH PARTITION brings along are not published, which is noticed: %s",
+    async (_what, before, after, stops) => {
+      await using fixture = await fixtureOf(
+        `CREATE TABLE rows (${COLUMNS}) PARTITION BY RANGE (id); CREATE TABLE rows_1 PARTITION OF rows FOR VALUES FROM (0) TO (100);
+       CREATE TABLE rows_2 (LIKE rows INCLUDING ALL)`,
+        { config: { heartbeatMs: 100 } },
+      );
+      {
+        await using source = await fixture.start();
+        await fixture.database.query(
+          `${before}; ALTER TABLE rows ATTACH PARTITION rows_2 FOR VALUES FROM (100) TO (200); ${after}`,
+        );
+        if (stops)
+          await expect(source.connector.done).rejects.toMatchObject({
+            code: "PARTITION_UNPUBLISHED",
+            message: expect.stringMatching(/"rows_2", of "public"."rows"/),
+          });
+        else await fixture.published();
+      }
+      await using again = await fixture.start();
+      await fixture.database.query("INSERT INTO rows VALUES (160, 2)");
+      await fixture.published();
+      expect(again.status.role).toBe("active");
+      const streamed = before.includes("INTO rows ") || after.includes("INTO rows ");
+      expect(await fixture.read("row", { decode: false })).toHaveLength(streamed ? 2 : 1);
+    },
+  );
+
   test("one partition alone is published under its own name", async () => {
     await using fixture = await fixtureOf(
       `CREATE TABLE whole (${COLUMNS}) PARTITION BY RANGE (id);

@@ -206,7 +206,8 @@ function isPlain(select: Node): boolean {
   );
 }
 
-function conjuncts(where: Node | undefined): Node[] {
+/** The parts of a condition that AND joins. */
+export function conjuncts(where: Node | undefined): Node[] {
   if (where === undefined) return [];
   const bool = where.BoolExpr as Node | undefined;
   if (bool?.boolop === "AND_EXPR") return (bool.args as Node[]).flatMap(conjuncts);
