@@ -17,6 +17,8 @@ export interface BatchStatement {
   /** Columns of the changed row, by name, whose values it takes. */
   readonly parameters: readonly string[];
   readonly result: ResultColumns;
+  /** Whether it names a table that it reads; the changed row from the WAL is none. */
+  readonly readsTables: boolean;
 }
 
 /** How one transformation runs. */
@@ -162,7 +164,8 @@ async function statement(
   try {
     const result = await input.client.query({ text, values: columns.map(() => "{}"), rowMode: "array" });
     const list = result.fields.slice(1).map((field) => ({ name: field.name, typeOid: field.dataTypeID }));
-    return { name: `rejot_${++statements}`, text, parameters: columns, result: { list } };
+    const readsTables = selectShape(template).tables.length > (mode.kind === "table" ? 0 : 1);
+    return { name: `rejot_${++statements}`, text, parameters: columns, result: { list }, readsTables };
   } catch (cause) {
     throw rejected(cause, placeOf);
   }

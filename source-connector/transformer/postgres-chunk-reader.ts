@@ -10,24 +10,7 @@ import {
   codedChunkError,
   condition,
 } from "./postgres-chunk-portions.ts";
-import { awaitRunning, beginContaining } from "./postgres-snapshot.ts";
-
-/**
- * Relations that this transaction has locked, which it does before it reads them, and that were made or rewritten after
- * its snapshot. To the snapshot a table that ALTER TABLE has rewritten is empty, and an index of another collation shows
- * that rows are sorted in another way than the snapshot's catalogue says.
- */
-const REWRITTEN_SQL = `
-  SELECT FROM pg_locks l LEFT JOIN pg_class c ON c.oid = l.relation
-   WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation'
-     AND (c.oid IS NULL OR c.relfilenode <> 0 AND c.relfilenode IS DISTINCT FROM pg_relation_filenode(c.oid))
-   LIMIT 1`;
-
-/** Whether the transaction's snapshot is from before a table that it has read was rewritten: that is to be read again. */
-async function isOutdated(client: PostgresClient): Promise<boolean> {
-  const rewritten = await client.query(REWRITTEN_SQL);
-  return rewritten.rowCount !== 0;
-}
+import { awaitRunning, beginContaining, isOutdated } from "./postgres-snapshot.ts";
 
 /** Throws BACKFILL_KEY_CHANGED when the table is not sorted any more as it was when it was looked up. */
 async function requireSameOrder(client: PostgresClient, schema: ChunkSchema): Promise<void> {

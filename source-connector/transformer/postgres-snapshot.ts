@@ -26,6 +26,29 @@ export async function beginContaining(
   }
 }
 
+/**
+ * Relations that this transaction has locked, which it does before it reads them, and that were made or rewritten after
+ * its snapshot. To the snapshot a table that ALTER TABLE has rewritten is empty, and an index of another collation shows
+ * that rows are sorted in another way than the snapshot's catalogue says.
+ */
+const REWRITTEN_SQL = `
+  SELECT FROM pg_locks l LEFT JOIN pg_class c ON c.oid = l.relation
+   WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation'
+     AND (c.oid IS NULL OR c.relfilenode <> 0 AND c.relfilenode IS DISTINCT FROM pg_relation_filenode(c.oid))
+   LIMIT 1`;
+
+/** Whether the transaction's snapshot is from before a table that it has read was rewritten: that is to be read again. */
+export async function isOutdated(client: PostgresClient): Promise<boolean> {
+  const rewritten = await client.query(REWRITTEN_SQL);
+  return rewritten.rowCount !== 0;
+}
+
+/** Ends the transaction, in the same message; tells whether it was outdated. */
+export async function commitUnlessOutdated(client: PostgresClient): Promise<boolean> {
+  const [rewritten] = (await client.query(`${REWRITTEN_SQL}; COMMIT`)) as unknown as { rowCount: number }[];
+  return rewritten?.rowCount === 0;
+}
+
 /** Resolves when every transaction that was running at the call, and had written, has ended. */
 export async function awaitRunning(client: PostgresClient, signal: AbortSignal): Promise<void> {
   const { xmax } = await currentSnapshot(client);

@@ -3,7 +3,7 @@ import { type PostgresClient, postgresError, sqlState } from "../../shared/postg
 import type { Lsn } from "../../shared/postgres/lsn.ts";
 import type { Batch, Change, TextEvent, Transformer } from "../ports.ts";
 import { EventOrder, type Transformed } from "./event-order.ts";
-import { beginContaining } from "./postgres-snapshot.ts";
+import { beginContaining, commitUnlessOutdated } from "./postgres-snapshot.ts";
 import { FailedRun, StatementRuns } from "./statement-runs.ts";
 import type { SchemaPlan, TablePlan, TablePlans } from "./table-plans.ts";
 
@@ -65,6 +65,14 @@ export class PostgresTransformer implements Transformer {
   }
 
   async #run(batch: Batch): Promise<Transformed[][]> {
+    for (;;) {
+      const work = await this.#runOnce(batch);
+      if (work !== "outdated") return work;
+    }
+  }
+
+  /** "outdated" where a table that was read has been rewritten since the snapshot, to which it looks empty. */
+  async #runOnce(batch: Batch): Promise<Transformed[][] | "outdated"> {
     const runs = new StatementRuns();
     const work = batch.map((piece) => piece.changes.flatMap((change) => this.#ask(runs, change)));
     for (const { xid } of batch) this.#unproven.add(xid);
@@ -74,6 +82,7 @@ export class PostgresTransformer implements Transformer {
     await runs.execute(this.#client);
     for (const transformed of work.flat()) this.#askForLeft(runs, transformed);
     await runs.execute(this.#client);
+    if (runs.hasReadTables) return (await commitUnlessOutdated(this.#client)) ? work : "outdated";
     await this.#client.query("COMMIT");
     return work;
   }

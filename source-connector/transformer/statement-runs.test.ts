@@ -11,6 +11,7 @@ const statement = (name: string, ...parameters: string[]): BatchStatement => ({
   text: name,
   parameters,
   result: RESULT,
+  readsTables: false,
 });
 const PLAN: TransformationPlan = {
   schemaName: "account",

@@ -23,6 +23,7 @@ function shortened(text: string, characters: number): string {
 /** Collects what is to be transformed, statement by statement, and runs each statement once for all its rows. */
 export class StatementRuns {
   #runs = new Map<BatchStatement, Run>();
+  #hasReadTables = false;
 
   /**
    * Asks for a transformation of a row image; the outcome is filled by `execute`. A row image that lacks a TOAST
@@ -51,9 +52,15 @@ export class StatementRuns {
     return this.#runs.size === 0;
   }
 
+  /** Whether a statement that was executed names a table that it reads. */
+  get hasReadTables(): boolean {
+    return this.#hasReadTables;
+  }
+
   /** Runs what was added. Throws TRANSFORMATION_FAILED, naming the row, when the SQL fails; other errors as they are. */
   async execute(client: PostgresClient): Promise<void> {
     for (const run of this.#runs.values()) {
+      this.#hasReadTables ||= run.statement.readsTables;
       const rows = await query(client, run, 0, run.outcomes.length);
       for (const row of rows) {
         const ord = Number(row.shift());

@@ -120,3 +120,38 @@ test("what is published is what the view says, for publications of every kind, w
   for (const [name, oids] of expected)
     expect([...(await publishedOids(client, name))].map(String).sort(), name).toEqual(oids);
 });
+
+test("a joined table that ALTER TABLE rewrites while a batch waits for it does not look empty", async () => {
+  const sql = (where: string) => `SELECT o.id, c.name FROM o JOIN c ON c.id = o.c WHERE ${where}`;
+  await using fixture = await createSourceFixture({
+    sql: `CREATE TABLE c (id bigint PRIMARY KEY, name text, n int); INSERT INTO c VALUES (1, 'x', 1);
+      CREATE TABLE o (id bigint PRIMARY KEY, c bigint)`,
+    schemas: [
+      {
+        name: "o",
+        fields: { id: "integer", name: "string" },
+        key: ["id"],
+        transformations: [
+          ...transformationsOf("o", sql("o.id = :id"), "SELECT :id AS id"),
+          ...transformationsOf("c", sql("c.id = :id")),
+        ],
+      },
+    ],
+  });
+  await using source = await fixture.start();
+  await fixture.database.query("INSERT INTO o VALUES (1, 1)");
+  await fixture.published();
+  const writer = await fixture.database.connect();
+  await writer.query("BEGIN; ALTER TABLE c ALTER n TYPE bigint");
+  await fixture.database.query("UPDATE o SET c = 1 WHERE id = 1");
+  await waitFor(
+    async () =>
+      (await fixture.database.query("SELECT FROM pg_locks WHERE relation = 'c'::regclass AND NOT granted"))
+        .length > 0,
+    { describe: "the batch to wait for the table" },
+  );
+  await writer.query("COMMIT");
+  await fixture.published();
+  expect((await fixture.read("o")).map(({ value }) => value)).toEqual(Array(2).fill({ id: 1, name: "x" }));
+  expect(source.status.role).toBe("active");
+});
