@@ -117,6 +117,7 @@ export class Session {
       await consumer.start();
       void this.#watchForTopics(topics, ended.signal).then(endFeed, () => {});
       await runPipeline({
+        topics: plan.topics,
         feed: consumer.feed,
         destination: this.#postgres,
         applier,

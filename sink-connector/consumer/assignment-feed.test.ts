@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import type { EventRun, FeedItem, KafkaRecord, PartitionBounds, SinkEvent } from "../ports.ts";
-import { AssignmentFeed, type FetchedBatch } from "./assignment-feed.ts";
+import type { EventRun, FeedItem, KafkaRecord, SinkEvent } from "../ports.ts";
+import { AssignmentFeed, type CountedBounds, type FetchedBatch } from "./assignment-feed.ts";
 
 const LIMITS = { ahead: { maxRows: 4, maxBytes: 1_000 }, batchMaxRows: 3, batchMaxBytes: 1_000 };
 
@@ -16,7 +16,7 @@ beforeEach(() => {
     pause: ({ partition }) => actions.push(`pause ${partition}`),
     resumeAt: ({ partition }, offset) => actions.push(`resume ${partition} at ${offset}`),
     bounds: async (partitions) =>
-      partitions.map((p): PartitionBounds => ({ ...p, firstOffset: 0, endOffset })),
+      partitions.map((p): CountedBounds => ({ ...p, firstOffset: 0, endOffset, partitionCount: 2 })),
     report: (moves) => actions.push(`report ${moves.map((m) => m.partition).join()}`),
   });
   items = feed[Symbol.asyncIterator]();
@@ -154,6 +154,18 @@ describe("an assignment", () => {
   });
 });
 
+test("whether all of a topic is here is told by how many partitions it has", async () => {
+  expect(feed.ownsAllOf("t")).toBe(false);
+  await begin(0);
+  expect([feed.owns(partition(0)), feed.owns(partition(1)), feed.ownsAllOf("t")]).toEqual([
+    true,
+    false,
+    false,
+  ]);
+  await begin(0, 1);
+  expect([feed.owns(partition(1)), feed.ownsAllOf("t"), feed.ownsAllOf("u")]).toEqual([true, true, false]);
+});
+
 test("batches are merged up to the limit, and each partition stays in order", async () => {
   await begin(0, 1);
   deliver(fetched(0, 10, 2));
@@ -257,7 +269,7 @@ describe("a topic that is held", () => {
     const item = await next();
     expect(item.kind === "events" && item.runs.map((run) => run.topic)).toEqual(["other"]);
     expect(deliver(fetched(0, 1, 1))).toBe(false);
-    expect(feed.topics).toEqual(["t", "other"]);
+    expect(feed.owns(partition(0))).toBe(true);
   });
 
   test("is announced as assigned when its time has come", async () => {

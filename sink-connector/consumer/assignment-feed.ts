@@ -14,13 +14,18 @@ import {
 import { FetchPosition } from "./fetch-position.ts";
 import { type BufferLimits, RunBuffer } from "./run-buffer.ts";
 
+/** What Kafka holds of a partition, and how many partitions its topic has. */
+export interface CountedBounds extends PartitionBounds {
+  readonly partitionCount: number;
+}
+
 /** What the feed has Kafka's consumer do. */
 export interface FetchControl {
   pause(partition: TopicPartition): void;
   /** Reads on from an offset. */
   resumeAt(partition: TopicPartition, offset: number): void;
   /** What the topics hold of these partitions at the moment. */
-  bounds(partitions: readonly TopicPartition[]): Promise<PartitionBounds[]>;
+  bounds(partitions: readonly TopicPartition[]): Promise<CountedBounds[]>;
   report(moves: readonly ProgressMove[]): void;
 }
 
@@ -60,7 +65,7 @@ export class AssignmentFeed implements EventFeed {
   readonly #limits: FeedLimits;
   readonly #control: FetchControl;
   readonly #buffer: RunBuffer;
-  readonly #bounds = new Map<string, PartitionBounds>();
+  readonly #bounds = new Map<string, CountedBounds>();
   /** Places that lay behind the end of their partition when they were told. */
   readonly #doubted = new Map<string, number>();
   #assigned = new Map<string, Assigned>();
@@ -177,8 +182,15 @@ export class AssignmentFeed implements EventFeed {
     this.#wake();
   }
 
-  get topics(): readonly string[] {
-    return [...new Set([...this.#assigned.values()].map(({ partition }) => partition.topic))];
+  owns(partition: TopicPartition): boolean {
+    return this.#assigned.has(partitionName(partition));
+  }
+
+  ownsAllOf(topic: string): boolean {
+    const own = this.#partitionsOf(topic);
+    const [any] = own;
+    const count = any === undefined ? undefined : this.#bounds.get(partitionName(any))?.partitionCount;
+    return count !== undefined && own.length >= count;
   }
 
   hold(topic: string, delayMs: number): void {

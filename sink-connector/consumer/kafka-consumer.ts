@@ -5,15 +5,14 @@ import { CHANGE_HEADER } from "../../shared/kafka/position.ts";
 import { delay } from "../../shared/lifecycle/backoff.ts";
 import { ClockWatch } from "../../shared/lifecycle/clock-watch.ts";
 import type { Logger } from "../../shared/observability/logger.ts";
-import type {
-  KafkaRecord,
-  PartitionBounds,
-  PartitionPoint,
-  ProgressMove,
-  SinkEvent,
-  TopicPartition,
-} from "../ports.ts";
-import { AssignmentFeed, type FeedLimits, type FetchControl, type FetchedBatch } from "./assignment-feed.ts";
+import type { KafkaRecord, PartitionPoint, ProgressMove, SinkEvent, TopicPartition } from "../ports.ts";
+import {
+  AssignmentFeed,
+  type CountedBounds,
+  type FeedLimits,
+  type FetchControl,
+  type FetchedBatch,
+} from "./assignment-feed.ts";
 import { groupByTopic } from "./group-by-topic.ts";
 import { fairAssigner } from "./kafka-assigner.ts";
 
@@ -193,13 +192,15 @@ export class KafkaConsumer {
     };
   }
 
-  async #bounds(partitions: readonly TopicPartition[]): Promise<PartitionBounds[]> {
-    const found: PartitionBounds[] = [];
+  async #bounds(partitions: readonly TopicPartition[]): Promise<CountedBounds[]> {
+    const found: CountedBounds[] = [];
     try {
       for (const [topic, numbers] of groupByTopic(partitions)) {
-        for (const { partition, low, high } of await this.#admin.fetchTopicOffsets(topic)) {
+        const all = await this.#admin.fetchTopicOffsets(topic);
+        const partitionCount = all.length;
+        for (const { partition, low, high } of all) {
           if (!numbers.includes(partition)) continue;
-          found.push({ topic, partition, firstOffset: Number(low), endOffset: Number(high) });
+          found.push({ topic, partition, firstOffset: Number(low), endOffset: Number(high), partitionCount });
         }
       }
     } catch (cause) {

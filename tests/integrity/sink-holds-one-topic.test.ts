@@ -95,6 +95,25 @@ test("a foreign key over two topics is waited for", async () => {
   expect(await ids(fixture, "bad")).toEqual(upTo(30));
 });
 
+test("a foreign key over two topics is waited for also when another process has the other topic", async () => {
+  await using fixture = await fixtureOf(
+    `CREATE TABLE good (id bigint PRIMARY KEY, seq bigint GENERATED ALWAYS AS IDENTITY, n int);
+     CREATE TABLE bad (seq bigint GENERATED ALWAYS AS IDENTITY, id bigint REFERENCES good, n int)`,
+    { schemas: [schema("good"), schema("bad")].map((s) => ({ ...s, partitions: 1 })) },
+  );
+  await using one = await startSink(fixture.manifestPath);
+  await using two = await startSink(fixture.manifestPath);
+  const share = ({ unit }: RunningSink) =>
+    (unit().details?.partitions as unknown[] | undefined)?.length;
+  await one.eventually(async () => share(one) === 1 && share(two) === 1, "one topic each");
+  await fixture.publish("bad", events(0, 30));
+  const isHeld = async () => held(one).length + held(two).length === 1;
+  await Promise.all([one, two].map((sink) => sink.eventually(isHeld, "the topic to stand still")));
+  await fixture.publish("good", events(0, 30));
+  await Promise.all([one, two].map((sink) => has(sink, fixture, "bad", 30)));
+  expect(await ids(fixture, "bad")).toEqual(upTo(30));
+});
+
 test("a topic that does not hold the destination's place leaves the others going", async () => {
   await using fixture = await fixtureOf(TABLES);
   await fixture.publish("good", events(0, 10));
