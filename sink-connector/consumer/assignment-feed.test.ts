@@ -178,6 +178,24 @@ test("batches are merged up to the limit, and each partition stays in order", as
   expect(await nextOffsets()).toEqual([[0, [12]]]);
 });
 
+test("what is handed out counts as not applied until the next is asked for", async () => {
+  await begin(0, 1);
+  const behind = () => feed.overview().partitions.map((p) => !p.isApplied);
+  expect(behind()).toEqual([false, false]);
+  deliver(fetched(0, 10, 2));
+  expect(behind()).toEqual([true, false]);
+  await next();
+  expect(feed.overview()).toMatchObject({ bufferedRows: 0, oldestTimestampMs: 0 });
+  expect(behind()).toEqual([true, false]);
+  const coming = next();
+  await Promise.resolve();
+  expect(behind()).toEqual([false, false]);
+  expect(feed.overview().oldestTimestampMs).toBeUndefined();
+  deliver(fetched(1, 10, 1));
+  await coming;
+  expect(behind()).toEqual([false, true]);
+});
+
 test("a batch from another place is not taken, and the consumer is sent back", async () => {
   await begin(0);
   expect(deliver(fetched(0, 15, 2))).toBe(false);

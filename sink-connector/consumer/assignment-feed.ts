@@ -12,7 +12,7 @@ import {
   type TopicPartition,
 } from "../ports.ts";
 import { FetchPosition } from "./fetch-position.ts";
-import { type BufferLimits, RunBuffer } from "./run-buffer.ts";
+import { type BufferLimits, oldestTimestampMs, RunBuffer } from "./run-buffer.ts";
 
 /** What Kafka holds of a partition, and how many partitions its topic has. */
 export interface CountedBounds extends PartitionBounds {
@@ -54,6 +54,21 @@ export interface Ticket {
   readonly place: FetchPosition;
 }
 
+/** How far a feed is. */
+export interface FeedOverview {
+  /** Events that are read ahead; the batch that is being applied is not among them. */
+  readonly bufferedRows: number;
+  /** When the oldest event that is read and not applied was committed at the source, in milliseconds since 1970. */
+  readonly oldestTimestampMs: number | undefined;
+  readonly partitions: readonly (TopicPartition & {
+    /** Null until the destination has said where the partition starts. */
+    readonly fetchedOffset: number | null;
+    /** Whether everything before `fetchedOffset` is applied. */
+    readonly isApplied: boolean;
+    readonly highWatermark: number | null;
+  })[];
+}
+
 interface Assigned {
   readonly partition: TopicPartition;
   /** Undefined until the destination has said where the partition starts. */
@@ -71,6 +86,8 @@ export class AssignmentFeed implements EventFeed {
   #assigned = new Map<string, Assigned>();
   #unplaced = new Set<string>();
   readonly #held = new Map<string, NodeJS.Timeout>();
+  /** Handed out, and not done yet. */
+  #inHand: readonly EventRun[] = [];
   #generation = 0;
   #end: { readonly error?: unknown } | undefined;
   #changed = Promise.withResolvers<void>();
@@ -209,18 +226,17 @@ export class AssignmentFeed implements EventFeed {
     this.#control.report(moves.filter((move) => this.#assigned.has(partitionName(move))));
   }
 
-  /** What is read ahead, and how far each partition is read; for status pages. */
-  overview(): {
-    bufferedRows: number;
-    oldestTimestampMs: number | undefined;
-    partitions: (TopicPartition & { fetchedOffset: number | null; highWatermark: number | null })[];
-  } {
+  /** What is read and not applied yet, and how far each partition is read; for status pages. */
+  overview(): FeedOverview {
+    const unapplied = [...this.#inHand, ...this.#buffer.runs];
+    const behind = new Set(unapplied.map(partitionName));
     return {
       bufferedRows: this.#buffer.rows,
-      oldestTimestampMs: this.#buffer.oldestTimestampMs,
+      oldestTimestampMs: oldestTimestampMs(unapplied),
       partitions: [...this.#assigned.values()].map(({ partition, place }) => ({
         ...partition,
         fetchedOffset: place?.nextOffset ?? null,
+        isApplied: !behind.has(partitionName(partition)),
         highWatermark: place?.highWatermark ?? this.#bounds.get(partitionName(partition))?.endOffset ?? null,
       })),
     };
@@ -241,7 +257,9 @@ export class AssignmentFeed implements EventFeed {
       } else if (!this.#buffer.isEmpty) {
         const runs = this.#buffer.take(this.#limits.batchMaxRows, this.#limits.batchMaxBytes);
         this.#wake();
+        this.#inHand = runs;
         yield { kind: "events", runs };
+        this.#inHand = [];
       } else {
         await this.#changed.promise;
       }

@@ -103,8 +103,7 @@ test("a foreign key over two topics is waited for also when another process has 
   );
   await using one = await startSink(fixture.manifestPath);
   await using two = await startSink(fixture.manifestPath);
-  const share = ({ unit }: RunningSink) =>
-    (unit().details?.partitions as unknown[] | undefined)?.length;
+  const share = ({ unit }: RunningSink) => (unit().details?.partitions as unknown[] | undefined)?.length;
   await one.eventually(async () => share(one) === 1 && share(two) === 1, "one topic each");
   await fixture.publish("bad", events(0, 30));
   const isHeld = async () => held(one).length + held(two).length === 1;
