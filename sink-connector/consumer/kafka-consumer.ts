@@ -1,6 +1,7 @@
 import type { Admin, Batch, Consumer, EachBatchPayload, Kafka, KafkaMessage } from "kafkajs";
 import { isRetryableOnceWorked, RejotError } from "../../shared/errors/error.ts";
 import { kafkaError } from "../../shared/kafka/kafka-client.ts";
+import { withCommittedFetches } from "../../shared/kafka/kafka-cluster.ts";
 import { CHANGE_HEADER } from "../../shared/kafka/position.ts";
 import { delay } from "../../shared/lifecycle/backoff.ts";
 import { ClockWatch } from "../../shared/lifecycle/clock-watch.ts";
@@ -61,7 +62,7 @@ export class KafkaConsumer {
     this.#options = options;
     const { kafka, group } = options;
     this.#admin = kafka.admin();
-    this.#consumer = kafka.consumer({
+    this.#consumer = withCommittedFetches(kafka).consumer({
       groupId: group,
       sessionTimeout: options.sessionTimeoutMs,
       rebalanceTimeout: options.rebalanceTimeoutMs,
