@@ -1,6 +1,8 @@
-import { expect, test } from "vitest";
+import { expect, inject, test } from "vitest";
 import type { RejotError } from "../../shared/errors/error.ts";
+import { delay } from "../../shared/lifecycle/backoff.ts";
 import type { Manifest } from "../../shared/manifest/schema.ts";
+import { RegistryFront } from "../faults/harness/registry-front.ts";
 import { createDatabase } from "../support/database.ts";
 import { kafkaAdmin } from "../support/kafka.ts";
 import { randomName } from "../support/names.ts";
@@ -138,11 +140,16 @@ test("statements that cannot work end the sink at once with a code", async () =>
   expect((await failureOf({ sql: "INSERT INTO" })).code).toBe("SQL_DOES_NOT_PARSE");
 });
 
+/** Below the time after which the registry counts as unreachable. */
+const ANSWER_MS = 8_000;
+
+/** Leaves the public schemas to the registry. */
+const alone = (manifest: Manifest): void => {
+  manifest.slug = "reader";
+  delete manifest.publicSchemas;
+};
+
 test("a public schema that only the registry knows is read, and placeholders are checked against it", async () => {
-  const alone = (manifest: Manifest): void => {
-    manifest.slug = "reader";
-    delete manifest.publicSchemas;
-  };
   await using good = await fixtureOf({}, { adapt: alone });
   await good.publish("item", [item(1), item(2), { key: { id: 1 }, value: null }]);
   await using sink = await startSink(good.manifestPath);
@@ -154,6 +161,26 @@ test("a public schema that only the registry knows is read, and placeholders are
   const failure = (await broken.failure()) as RejotError;
   expect(failure.code).toBe("SQL_PLACEHOLDER_UNKNOWN");
   expect(failure.message).toContain(":idd; there is :id, :label");
+});
+
+test("a sink that is stopped while it asks the registry ends before it has an answer", async () => {
+  await using front = await RegistryFront.start(inject("stack").registryUrl);
+  await using fixture = await fixtureOf(
+    {},
+    {
+      adapt: (manifest) => {
+        alone(manifest);
+        for (const { config } of manifest.connections ?? [])
+          if (config.connectionType === "kafka") config.schemaRegistry.url = front.url;
+      },
+    },
+  );
+  front.mood = { delayMs: ANSWER_MS };
+  const { sink, eventually } = await startSink(fixture.manifestPath);
+  await eventually(async () => front.faulted > 0, "the sink to ask");
+  const stopped = sink.stop().then(() => "stopped");
+  const answered = delay(ANSWER_MS).then(() => "answered");
+  expect(await Promise.race([stopped, answered])).toBe("stopped");
 });
 
 test("a topic that does not exist yet is waited for, then read from its beginning", async () => {
