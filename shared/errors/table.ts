@@ -886,9 +886,11 @@ export const ERRORS = {
   },
   SCHEMA_NOT_FOUND: {
     title: "The schema registry does not have the schema of a record",
-    cause: "The registry was emptied, or another registry than the publisher's is configured.",
-    hint: "Check that schemaRegistry.url is the one the publisher uses; the source registers its schemas at every start.",
+    cause:
+      "The registry was emptied, another registry than the publisher's is configured, a node of it has not heard of a new schema yet, or the record was written by somebody else.",
+    hint: "Check that schemaRegistry.url is the one the publisher uses; the source registers its schemas at every start. A sink waits, and blames the record only when the registry has had other schemas of the topic for ten seconds.",
     retryable: false,
+    retriedOnceWorked: true,
     exitCode: 1,
   },
   NOTHING_TO_APPLY: {

@@ -163,6 +163,39 @@ test("a schema that the registry does not give holds up its topic only", async (
   await sink.eventually(async () => sink.unit().role === "active", "the status to be well again");
 });
 
+test.each(["stop", "dlq"] as const)(
+  "a schema that the registry does not know yet is waited for, its events are not to blame (%s)",
+  async (onError) => {
+    await using front = await RegistryFront.start(inject("stack").registryUrl);
+    await using fixture = await fixtureOf(TABLES, {
+      consumers: [consumer("good"), { ...consumer("bad"), onError }],
+      adapt: (manifest) => {
+        for (const { config } of manifest.connections ?? [])
+          if (config.connectionType === "kafka") config.schemaRegistry.url = front.url;
+      },
+    });
+    await using sink = await startSink(fixture.manifestPath);
+    await sink.waitForActive();
+    front.mood = { status: 404, body: JSON.stringify({ error_code: 40403, message: "Schema not found" }) };
+    await fixture.publish("bad", events(0, 10));
+    await sink.eventually(async () => held(sink)[0]?.code === "SCHEMA_NOT_FOUND", "the topic to stand still");
+    front.mood = "pass";
+    await has(sink, fixture, "bad", 10);
+    await sink.eventually(async () => sink.unit().role === "active", "the status to be well again");
+  },
+);
+
+test("a schema id that the registry alone does not know is the event's fault after a while", async () => {
+  await using fixture = await fixtureOf(TABLES, {
+    consumers: [consumer("good"), { ...consumer("bad"), onError: "dlq" }],
+  });
+  const foreign = Buffer.from([0, 0x7f, 0xff, 0xff, 0xf0, 1]);
+  await fixture.publish("bad", [...events(0, 5), { ...event(5), rawValue: foreign }, ...events(6, 10)]);
+  await using sink = await startSink(fixture.manifestPath);
+  await has(sink, fixture, "bad", 9);
+  expect(await ids(fixture, "bad")).toEqual(upTo(10).filter((id) => id !== 5));
+});
+
 test("when every topic stands still, the sink ends with what stopped the last", async () => {
   await using fixture = await fixtureOf(
     TABLES.replace("id bigint, n int);", "id bigint, n int CHECK (n > 0));"),
