@@ -29,6 +29,7 @@ function stagesOf(topics: readonly string[], own: readonly TopicPartition[], sha
         owns: (partition) => owned.has(partitionName(partition)),
         ownsAllOf: (topic) => own.some((p) => p.topic === topic) && !shared.includes(topic),
         hold: (topic) => held.push(topic),
+        examine: async () => {},
         place: () => {},
         displace: () => {},
         report: () => {},

@@ -61,6 +61,7 @@ export async function runPipeline(stages: PipelineStages): Promise<void> {
 async function place({ feed, destination, applier, holds, observer }: PipelineStages, item: Assigned) {
   const places = await destination.progress(item.partitions);
   applier.place(places);
+  await feed.examine(places);
   feed.place(item.generation, places);
   holds.passed(places.map(({ nextOffset: offset, ...partition }) => ({ ...partition, offset })));
   observer.placed(places);

@@ -96,6 +96,11 @@ export type FeedItem =
  */
 export interface EventFeed extends AsyncIterable<FeedItem> {
   /**
+   * Looks at what the topics hold right before these places, with one read each.
+   * Throws SINK_TOPIC_RECREATED when all of it is newer than what the destination has applied.
+   */
+  examine(places: readonly PartitionProgress[]): Promise<void>;
+  /**
    * Starts the partitions at these places. Ignored when the generation is no longer the current one. A place behind the
    * end of its partition is not believed at first: the partition is announced again, with the end as it is then.
    * Throws SINK_TOPIC_RECREATED or SINK_EVENTS_GONE when the topic does not hold a place.

@@ -191,7 +191,7 @@ export class Session {
   }
 
   #consumer(topics: readonly string[], decoder: EventDecoder): KafkaConsumer {
-    const { plan, config, state, logger } = this.#options;
+    const { plan, config, state, logger, drain } = this.#options;
     return new KafkaConsumer({
       kafka: this.#kafka,
       group: plan.group,
@@ -208,6 +208,7 @@ export class Session {
       fetchMaxWaitMs: config.fetchMaxWaitMs,
       fetchMaxBytes: config.fetchMaxBytes,
       logger,
+      signal: drain,
       onIdle: () => {
         this.#options.worked();
         this.#holds.clear();

@@ -989,7 +989,8 @@ export const ERRORS = {
     exitCode: 1,
   },
   SINK_TOPIC_RECREATED: {
-    title: "A topic ends before the place the destination has reached",
+    title:
+      "A topic is not the one that the destination has read: it ends before its place, or holds other events there",
     cause: "The topic was deleted and created anew, or the destination belongs to another Kafka cluster.",
     hint: "To apply the new topic from its beginning, delete its rows from rejot.progress in the destination.",
     retryable: false,

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import { type Position, parseChange } from "../../shared/kafka/position.ts";
 import type { EventRun, FeedItem, KafkaRecord, SinkEvent } from "../ports.ts";
 import { AssignmentFeed, type CountedBounds, type FetchedBatch } from "./assignment-feed.ts";
 
@@ -8,15 +9,24 @@ let actions: string[];
 let feed: AssignmentFeed;
 let endOffset: number;
 let items: AsyncIterator<FeedItem>;
+/** What was looked at before places, and what was found there. */
+let looked: unknown[];
+let before: Position[];
 
 beforeEach(() => {
   actions = [];
   endOffset = 100;
+  looked = [];
+  before = [];
   feed = new AssignmentFeed(LIMITS, {
     pause: ({ partition }) => actions.push(`pause ${partition}`),
     resumeAt: ({ partition }, offset) => actions.push(`resume ${partition} at ${offset}`),
     bounds: async (partitions) =>
       partitions.map((p): CountedBounds => ({ ...p, firstOffset: 0, endOffset, partitionCount: 2 })),
+    positionsBefore: async ({ partition, firstOffset, endOffset }) => {
+      looked.push([partition, firstOffset, endOffset]);
+      return before;
+    },
     report: (moves) => actions.push(`report ${moves.map((m) => m.partition).join()}`),
   });
   items = feed[Symbol.asyncIterator]();
@@ -112,6 +122,32 @@ describe("a place behind the end of its partition", () => {
     feed.assign([partition(0)]);
     await placeAt(103);
     await expect(placeAt(103)).rejects.toMatchObject({ code: "SINK_TOPIC_RECREATED" });
+  });
+});
+
+describe("what lies before a place", () => {
+  const at = (partition: number, nextOffset: number, position: string | null) => ({
+    ...progress(partition, nextOffset),
+    position,
+  });
+
+  beforeEach(async () => {
+    feed.assign([partition(0), partition(1)]);
+    await next();
+  });
+
+  test("is looked at once, where the destination says what it applied last", async () => {
+    await feed.examine([at(0, 7, "0/1:0"), at(1, 7, null)]);
+    await feed.examine([at(0, 0, "0/1:0"), at(1, 101, "0/1:0")]);
+    expect(looked).toEqual([[0, 0, 7]]);
+  });
+
+  test("stops the topic when it is newer", async () => {
+    before = [parseChange("u:0/2:0").position];
+    await expect(feed.examine([at(0, 7, "0/1:0")])).rejects.toMatchObject({
+      code: "SINK_TOPIC_RECREATED",
+      context: { topic: "t", partition: 0, nextOffset: 7 },
+    });
   });
 });
 

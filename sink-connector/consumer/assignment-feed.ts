@@ -11,7 +11,7 @@ import {
   partitionName,
   type TopicPartition,
 } from "../ports.ts";
-import { FetchPosition } from "./fetch-position.ts";
+import { checkBefore, FetchPosition, isExaminable } from "./fetch-position.ts";
 import { type BufferLimits, oldestTimestampMs, RunBuffer } from "./run-buffer.ts";
 
 /** What Kafka holds of a partition, and how many partitions its topic has. */
@@ -26,6 +26,8 @@ export interface FetchControl {
   resumeAt(partition: TopicPartition, offset: number): void;
   /** What the topics hold of these partitions at the moment. */
   bounds(partitions: readonly TopicPartition[]): Promise<CountedBounds[]>;
+  /** Positions of some of the last committed events before the end of these bounds, as far as they are still there. */
+  positionsBefore(bounds: PartitionBounds): Promise<Position[]>;
   report(moves: readonly ProgressMove[]): void;
 }
 
@@ -160,6 +162,16 @@ export class AssignmentFeed implements EventFeed {
   skip(partition: TopicPartition, firstOffset: number | null, lastOffset: number): void {
     const place = this.#assigned.get(partitionName(partition))?.place;
     if (place !== undefined) this.#follow(partition, place, place.skip(firstOffset, lastOffset));
+  }
+
+  async examine(places: readonly PartitionProgress[]): Promise<void> {
+    await Promise.all(
+      places.map(async (place) => {
+        const bounds = this.#bounds.get(partitionName(place));
+        if (bounds === undefined || !isExaminable(place, bounds)) return;
+        checkBefore(place, await this.#control.positionsBefore({ ...bounds, endOffset: place.nextOffset }));
+      }),
+    );
   }
 
   place(generation: number, places: readonly PartitionProgress[]): void {

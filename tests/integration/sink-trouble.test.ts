@@ -212,13 +212,8 @@ test("partitions that are added to a topic are read", async () => {
   await sink.eventually(async () => (await count(fixture)) === 2, "the event of a new partition");
 });
 
-test("a topic that was created anew is refused, not skipped over", async () => {
-  await using fixture = await fixtureOf();
-  await fixture.publish("item", [item(1), item(2), item(3), item(4)]);
-  {
-    await using sink = await startSink(fixture.manifestPath);
-    await sink.eventually(async () => (await count(fixture)) === 4, "the events");
-  }
+/** Deletes the topic and makes it again, empty. */
+async function makeAnew(fixture: SinkFixture): Promise<void> {
   await fixture.admin.deleteTopics({ topics: [fixture.topic("item")] });
   await using admin = await kafkaAdmin();
   await waitFor(async () => !(await admin.listTopics()).includes(fixture.topic("item")), {
@@ -226,10 +221,54 @@ test("a topic that was created anew is refused, not skipped over", async () => {
   });
   // While brokers still forget the old one, creating it may fail.
   await waitFor(() => fixture.createTopics().then(() => true), { describe: "the topic to be created anew" });
+}
+
+test("a topic that was created anew is refused, not skipped over", async () => {
+  await using fixture = await fixtureOf();
+  await fixture.publish("item", [item(1), item(2), item(3), item(4)]);
+  {
+    await using sink = await startSink(fixture.manifestPath);
+    await sink.eventually(async () => (await count(fixture)) === 4, "the events");
+  }
+  await makeAnew(fixture);
   await using again = await startSink(fixture.manifestPath);
   const failure = (await again.failure()) as RejotError;
   expect(failure.code).toBe("SINK_TOPIC_RECREATED");
   expect(failure.message).toContain(fixture.topic("item"));
+});
+
+test("a topic that was created anew and has grown beyond the place is refused, not read on in", async () => {
+  await using fixture = await fixtureOf();
+  await fixture.publish("item", [item(1), item(2), item(3), item(4)]);
+  {
+    await using sink = await startSink(fixture.manifestPath);
+    await sink.eventually(async () => (await count(fixture)) === 4, "the events");
+  }
+  await makeAnew(fixture);
+  const others = Array.from({ length: 40 }, (_, i) => item(100 + i));
+  // A producer of its own: the other one has the old topic in mind.
+  await fixture.publish("item", others, { transactional: false });
+  await using again = await startSink(fixture.manifestPath);
+  const failure = (await again.failure()) as RejotError;
+  expect(failure.code).toBe("SINK_TOPIC_RECREATED");
+  expect(failure.message).toContain(`${fixture.topic("item")} partition`);
+  expect(await count(fixture)).toBe(4);
+});
+
+test("an event that was passed over by hand does not make its topic another one", async () => {
+  await using fixture = await fixtureOf({}, { schemas: [{ ...SCHEMA, partitions: 1 }] });
+  await fixture.publish("item", [item(1), item(2)]);
+  {
+    await using sink = await startSink(fixture.manifestPath);
+    await sink.eventually(async () => (await count(fixture)) === 2, "the events");
+  }
+  await fixture.publish("item", [item(3)]);
+  await fixture.publish("item", [item(4)]);
+  await fixture.database.query("UPDATE rejot.progress SET next_offset = 4 WHERE next_offset = 3");
+  await using sink = await startSink(fixture.manifestPath);
+  await sink.eventually(async () => (await count(fixture)) === 3, "the last event");
+  const ids = await fixture.database.query("SELECT id FROM item ORDER BY id");
+  expect(ids.map(({ id }) => Number(id))).toEqual([1, 2, 4]);
 });
 
 test("one destination that fails does not hold up another", async () => {
