@@ -85,6 +85,7 @@ class Sink implements SinkConnector {
       for (const unit of this.#units) unit.supervisor.drain();
     };
     signal.addEventListener("abort", drain, { once: true });
+    if (signal.aborted) drain();
     const running = this.#units.map((unit) => unit.supervisor.run());
     this.#state = "started";
     void Promise.allSettled(running).then((results) => {

@@ -65,7 +65,7 @@ const TOO_SLOW = "57014";
 
 /**
  * Applies dead letters of a destination again, in the order of their events, each in a transaction with the mark that
- * it is done. Throws what no letter is to blame for: POSTGRES_*, KAFKA_*, REGISTRY_*, SINK_SQL_REJECTED,
+ * it is done. Throws what no letter is to blame for: POSTGRES_*, KAFKA_*, REGISTRY_*, SCHEMA_NOT_FOUND, SINK_SQL_REJECTED,
  * SINK_DESTINATION_BUSY, SINK_PROGRESS_DENIED; everything done until then is marked.
  */
 export async function replayLetters(letters: DestinationLetters, options: ReplayOptions): Promise<void> {
@@ -107,7 +107,10 @@ class Replay {
     this.#options = options;
     this.#plan = plan;
     this.#session = session;
-    this.#decoder = new EventDecoder(letters.registry, plan.routes(session.parameters));
+    // Whoever asks for a replay does not wait: the letter does.
+    this.#decoder = new EventDecoder(letters.registry, plan.routes(session.parameters), {
+      unknownSchemaMs: 0,
+    });
   }
 
   static async open(letters: DestinationLetters, options: ReplaySettings): Promise<Replay> {

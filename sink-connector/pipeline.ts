@@ -1,4 +1,4 @@
-import { RejotError } from "../shared/errors/error.ts";
+import { isRetryableOnceWorked, RejotError } from "../shared/errors/error.ts";
 import type {
   Destination,
   EventApplier,
@@ -26,6 +26,8 @@ export interface PipelineObserver {
 
 /** The stages of one destination. */
 export interface PipelineStages {
+  /** All topics of the destination: also those that other members of the group read, and those that do not exist yet. */
+  readonly topics: readonly string[];
   readonly feed: EventFeed;
   readonly destination: Destination;
   readonly applier: EventApplier;
@@ -37,7 +39,7 @@ export interface PipelineStages {
  * The whole way of a destination's events: consumer group → decode → apply with progress → report.
  * Resolves when the feed ends; throws what stops the destination. Reading ahead goes on while a batch is applied;
  * the next batch is whatever has come in the meantime. An error of one topic holds up that topic, and is thrown only
- * when it leaves nothing to do.
+ * when it leaves nothing to do to anybody: a row that is missing may be brought by another topic, or another member.
  */
 export async function runPipeline(stages: PipelineStages): Promise<void> {
   const { feed } = stages;
@@ -59,6 +61,7 @@ export async function runPipeline(stages: PipelineStages): Promise<void> {
 async function place({ feed, destination, applier, holds, observer }: PipelineStages, item: Assigned) {
   const places = await destination.progress(item.partitions);
   applier.place(places);
+  await feed.examine(places);
   feed.place(item.generation, places);
   holds.passed(places.map(({ nextOffset: offset, ...partition }) => ({ ...partition, offset })));
   observer.placed(places);
@@ -79,12 +82,20 @@ async function apply({ feed, applier, holds, observer }: PipelineStages, runs: r
 }
 
 /** Lets the other topics go on without the one that an error names, or throws it. */
-function holdUp({ feed, holds, observer }: PipelineStages, runs: readonly EventRun[], error: unknown): void {
+function holdUp(
+  { topics, feed, holds, observer }: PipelineStages,
+  runs: readonly EventRun[],
+  error: unknown,
+): void {
   const at = placeOf(error);
   if (at === undefined || !(error instanceof RejotError)) throw error;
-  const stopped = new Set(holds.all.flatMap(({ at, error }) => (error.retryable ? [] : [at.topic])));
+  // Given to another member meanwhile: it will see for itself.
+  if (!feed.owns(at)) return;
+  const stopped = new Set(
+    holds.all.flatMap(({ at, error }) => (isRetryableOnceWorked(error) ? [] : [at.topic])),
+  );
   stopped.add(at.topic);
-  if (feed.topics.every((topic) => stopped.has(topic))) throw error;
+  if (topics.every((topic) => stopped.has(topic) && feed.ownsAllOf(topic))) throw error;
   const { delayMs, isNew } = holds.hold(at, error);
   feed.hold(at.topic, delayMs);
   // How much of the batch was applied is for the destination to say.

@@ -100,6 +100,11 @@ export type FeedItem =
  */
 export interface EventFeed extends AsyncIterable<FeedItem> {
   /**
+   * Looks at what the topics hold right before these places, with one read each.
+   * Throws SINK_TOPIC_RECREATED when all of it is newer than what the destination has applied.
+   */
+  examine(places: readonly PartitionProgress[]): Promise<void>;
+  /**
    * Starts the partitions at these places. Ignored when the generation is no longer the current one. A place behind the
    * end of its partition is not believed at first: the partition is announced again, with the end as it is then.
    * Throws SINK_TOPIC_RECREATED or SINK_EVENTS_GONE when the topic does not hold a place.
@@ -107,8 +112,10 @@ export interface EventFeed extends AsyncIterable<FeedItem> {
   place(generation: number, places: readonly PartitionProgress[]): void;
   /** Says that the destination is elsewhere than this process believed. */
   displace(partitions: readonly TopicPartition[]): void;
-  /** Topics of the partitions this process owns. */
-  readonly topics: readonly string[];
+  /** Whether a partition is this process's at the moment. */
+  owns(partition: TopicPartition): boolean;
+  /** Whether all partitions of a topic are, so that no other member of the group works on it. */
+  ownsAllOf(topic: string): boolean;
   /** Drops what is read ahead of a topic and hands out nothing of it for a while; then it is announced as assigned. */
   hold(topic: string, delayMs: number): void;
   /** Tells Kafka for monitoring how far the destination is; never waited for, never an error. */
@@ -131,6 +138,7 @@ export interface Hold {
 
 /** The topics that stand still because of an error of their own, while the others of the destination go on. */
 export interface Holds {
+  /** One for each topic that stands still: what it failed at last. */
   readonly all: readonly Hold[];
   /** Notes what stopped a topic. Returns when to try it again, in milliseconds from now, and whether this is news. */
   hold(at: PartitionPoint, error: RejotError): { delayMs: number; isNew: boolean };

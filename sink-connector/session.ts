@@ -1,5 +1,6 @@
 import { describeError, type RejotError } from "../shared/errors/error.ts";
 import { createKafka, type Kafka } from "../shared/kafka/kafka-client.ts";
+import { untilAborted } from "../shared/lifecycle/abort.ts";
 import { delay } from "../shared/lifecycle/backoff.ts";
 import { throwOnErrors } from "../shared/manifest/diagnostic.ts";
 import type { ResolvedDestination } from "../shared/manifest/workspace.ts";
@@ -78,7 +79,7 @@ export class Session {
     const { plan, state, drain, config } = this.#options;
     await using cleanup = new AsyncDisposableStack();
     cleanup.defer(() => this.#postgres.close());
-    const { parameters, mode } = await abortable(this.#postgres.open(), drain);
+    const { parameters, mode } = await untilAborted(this.#postgres.open(), drain);
     state.applyMode = mode;
     const deadLetters = this.#deadLetters();
     cleanup.defer(() => deadLetters.close());
@@ -92,7 +93,7 @@ export class Session {
       describeKey: (event) => decoder.describeKey(event),
     });
     while (!drain.aborted) {
-      const topics = await abortable(existingTopics(this.#kafka, plan.topics), drain);
+      const topics = await untilAborted(existingTopics(this.#kafka, plan.topics), drain);
       state.missingTopics = plan.topics.filter((topic) => !topics.includes(topic));
       if (topics.length > 0) {
         await this.#serve(topics, decoder, applier);
@@ -107,7 +108,8 @@ export class Session {
   async #serve(topics: readonly string[], decoder: EventDecoder, applier: Applier): Promise<void> {
     const { state, drain, destination, plan, registry } = this.#options;
     const foreign = destination.consumers.filter(({ publicSchema }) => publicSchema === undefined);
-    const contracts = await registeredContracts([...new Set(foreign.map(({ topic }) => topic))], registry);
+    const foreignTopics = [...new Set(foreign.map(({ topic }) => topic))];
+    const contracts = await untilAborted(registeredContracts(foreignTopics, registry), drain);
     throwOnErrors(checkAgainstRegistry(destination, plan, contracts));
     const consumer = this.#consumer(topics, decoder);
     const ended = new AbortController();
@@ -115,12 +117,14 @@ export class Session {
     this.#watchLetters(ended.signal);
     const endFeed = (): void => consumer.feed.end();
     drain.addEventListener("abort", endFeed, { once: true });
+    if (drain.aborted) endFeed();
     state.feed = consumer.feed;
     state.holds = this.#holds;
     try {
       await consumer.start();
       void this.#watchForTopics(topics, ended.signal).then(endFeed, () => {});
       await runPipeline({
+        topics: plan.topics,
         feed: consumer.feed,
         destination: this.#postgres,
         applier,
@@ -191,7 +195,7 @@ export class Session {
   }
 
   #consumer(topics: readonly string[], decoder: EventDecoder): KafkaConsumer {
-    const { plan, config, state, logger } = this.#options;
+    const { plan, config, state, logger, drain } = this.#options;
     return new KafkaConsumer({
       kafka: this.#kafka,
       group: plan.group,
@@ -208,6 +212,7 @@ export class Session {
       fetchMaxWaitMs: config.fetchMaxWaitMs,
       fetchMaxBytes: config.fetchMaxBytes,
       logger,
+      signal: drain,
       onIdle: () => {
         this.#options.worked();
         this.#holds.clear();
@@ -257,19 +262,5 @@ export class Session {
   #trouble(error: unknown): void {
     this.#options.state.retrying(error);
     this.#options.logger.warn({ err: error }, "trouble, trying again");
-  }
-}
-
-/** Waits for work that must not hold up a stop. */
-async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  work.catch(() => {});
-  const aborted = Promise.withResolvers<never>();
-  const abort = (): void => aborted.reject(signal.reason);
-  if (signal.aborted) abort();
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
   }
 }

@@ -163,8 +163,8 @@ export class UnitState {
     let behind = 0;
     const partitions = (this.feed?.overview().partitions ?? []).map((p) => {
       const applied = this.#applied.get(partitionName(p)) ?? null;
-      // With nothing buffered, what was read beyond the last applied event are Kafka's own control records.
-      const at = (this.feed?.overview().bufferedRows === 0 ? p.fetchedOffset : null) ?? applied;
+      // With all events applied, what was read beyond the last of them are Kafka's own control records.
+      const at = (p.isApplied ? p.fetchedOffset : null) ?? applied;
       const lag = at === null || p.highWatermark === null ? null : Math.max(0, p.highWatermark - at);
       behind += lag ?? 0;
       return { topic: p.topic, partition: p.partition, nextOffset: applied ?? p.fetchedOffset, lag };

@@ -63,6 +63,7 @@ export async function ensureSlot(
     log.warn({ slotName, lost: slot?.lost }, "dropping the replication slot: it is of no use any more");
     await dropUselessSlot(client, slotName, progress?.endLsn ?? (0n as Lsn));
   }
+  if (control.drain.aborted) return undefined;
   log.info({ slotName }, "creating the replication slot; this waits for running transactions");
   const giveUp = () => void endPostgres(client);
   control.drain.addEventListener("abort", giveUp, { once: true });

@@ -886,9 +886,11 @@ export const ERRORS = {
   },
   SCHEMA_NOT_FOUND: {
     title: "The schema registry does not have the schema of a record",
-    cause: "The registry was emptied, or another registry than the publisher's is configured.",
-    hint: "Check that schemaRegistry.url is the one the publisher uses; the source registers its schemas at every start.",
+    cause:
+      "The registry was emptied, another registry than the publisher's is configured, a node of it has not heard of a new schema yet, or the record was written by somebody else.",
+    hint: "Check that schemaRegistry.url is the one the publisher uses; the source registers its schemas at every start. A sink waits, and blames the record only when the registry has had other schemas of the topic for ten seconds.",
     retryable: false,
+    retriedOnceWorked: true,
     exitCode: 1,
   },
   NOTHING_TO_APPLY: {
@@ -987,7 +989,8 @@ export const ERRORS = {
     exitCode: 1,
   },
   SINK_TOPIC_RECREATED: {
-    title: "A topic ends before the place the destination has reached",
+    title:
+      "A topic is not the one that the destination has read: it ends before its place, or holds other events there",
     cause: "The topic was deleted and created anew, or the destination belongs to another Kafka cluster.",
     hint: "To apply the new topic from its beginning, delete its rows from rejot.progress in the destination.",
     retryable: false,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { committedRecords, type FetchedMessage, offsetBehind } from "./committed-records.ts";
+import { committedRecords, type FetchedMessage, hideAborted, offsetBehind } from "./committed-records.ts";
 
 function message(offset: number, producerId: string, more: Partial<FetchedMessage> = {}): FetchedMessage {
   return {
@@ -65,6 +65,17 @@ describe("committedRecords", () => {
     ];
     expect(offsets(committedRecords(messages, aborted, 0n))).toEqual([12, 13]);
   });
+});
+
+test("hideAborted leaves every offset where it is", () => {
+  const messages = [message(3, "8"), message(4, "7"), marker(5, "8", "abort"), marker(6, "7", "commit")];
+  const hidden = hideAborted(messages, [{ producerId: "8", firstOffset: "3" }]);
+  expect(hidden.map(({ offset, isControlRecord }) => [offset, isControlRecord])).toEqual([
+    ["3", true],
+    ["4", false],
+    ["5", true],
+    ["6", true],
+  ]);
 });
 
 describe("offsetBehind", () => {

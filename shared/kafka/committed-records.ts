@@ -33,23 +33,20 @@ export interface CommittedRecord {
 const ABORT_MARKER = 0;
 
 /**
- * What a read_committed reader sees of a fetch response, from an offset on. A response starts with a whole batch,
- * so records before the offset are in it; and aborted records are in it, with the list of their transactions.
- * (kafkajs' own filter begins one aborted transaction per record at most: with two open at once it lets records of
- * the second through.)
+ * A fetch response in which records of aborted transactions count as Kafka's own, like the markers: offsets stay where
+ * they are. Brokers send aborted records too, with the list of their transactions. (kafkajs' own filter begins one
+ * aborted transaction per record at most: with two open at once it lets records of the second through.)
  */
-export function committedRecords(
-  messages: readonly FetchedMessage[],
+export function hideAborted<M extends FetchedMessage>(
+  messages: readonly M[],
   aborted: readonly AbortedTransaction[],
-  fromOffset: bigint,
-): CommittedRecord[] {
+): M[] {
   const upcoming = aborted
     .map(({ producerId, firstOffset }) => ({ producerId, firstOffset: BigInt(firstOffset) }))
     .sort((a, b) => (a.firstOffset < b.firstOffset ? -1 : 1));
   let next = 0;
   const aborting = new Set<string>();
-  const records: CommittedRecord[] = [];
-  for (const message of messages) {
+  return messages.map((message) => {
     const offset = BigInt(message.offset);
     const { producerId, inTransaction } = message.batchContext;
     for (let t = upcoming[next]; t !== undefined && t.firstOffset <= offset; t = upcoming[++next]) {
@@ -57,9 +54,25 @@ export function committedRecords(
     }
     if (message.isControlRecord) {
       if (message.key !== null && message.key.readInt16BE(2) === ABORT_MARKER) aborting.delete(producerId);
-      continue;
+      return message;
     }
-    if (offset < fromOffset || (inTransaction && aborting.has(producerId))) continue;
+    return inTransaction && aborting.has(producerId) ? { ...message, isControlRecord: true } : message;
+  });
+}
+
+/**
+ * What a read_committed reader sees of a fetch response, from an offset on. A response starts with a whole batch,
+ * so records before the offset are in it.
+ */
+export function committedRecords(
+  messages: readonly FetchedMessage[],
+  aborted: readonly AbortedTransaction[],
+  fromOffset: bigint,
+): CommittedRecord[] {
+  const records: CommittedRecord[] = [];
+  for (const message of hideAborted(messages, aborted)) {
+    const offset = BigInt(message.offset);
+    if (message.isControlRecord || offset < fromOffset) continue;
     const { key, value, headers, timestamp } = message;
     records.push({ offset, timestampMs: Number(timestamp), key, value, headers });
   }

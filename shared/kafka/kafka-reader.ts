@@ -1,15 +1,9 @@
 import type { Kafka } from "kafkajs";
-import { RejotError } from "../errors/error.ts";
 import { untilAborted } from "../lifecycle/abort.ts";
 import { retry } from "../lifecycle/backoff.ts";
-import {
-  type AbortedTransaction,
-  type CommittedRecord,
-  committedRecords,
-  type FetchedMessage,
-  offsetBehind,
-} from "./committed-records.ts";
+import { type CommittedRecord, committedRecords, offsetBehind } from "./committed-records.ts";
 import { kafkaError } from "./kafka-client.ts";
+import { type Broker, clusterFactory, type PartitionResponse } from "./kafka-cluster.ts";
 import { atLeast } from "./offsets.ts";
 
 /** What one fetch brought. */
@@ -45,7 +39,7 @@ export interface KafkaReader {
   close(): Promise<void>;
 }
 
-/** kafkajs' inner cluster object: what its consumers and producers themselves are built on. */
+/** What is used of kafkajs' inner cluster object. */
 interface Cluster {
   readonly targetTopics: ReadonlySet<string>;
   connect(): Promise<void>;
@@ -57,15 +51,6 @@ interface Cluster {
     topics: { topic: string; partitions: { partition: number }[]; fromBeginning: boolean }[],
   ): Promise<{ topic: string; partitions: { partition: number; offset: string }[] }[]>;
   findBroker(which: { nodeId: number }): Promise<Broker>;
-}
-
-interface Broker {
-  fetch(request: object): Promise<{ responses: { partitions: PartitionResponse[] }[] }>;
-}
-
-interface PartitionResponse {
-  messages: FetchedMessage[];
-  abortedTransactions: AbortedTransaction[] | null;
 }
 
 const READ_UNCOMMITTED = 0;
@@ -95,19 +80,8 @@ export function createEndReader(kafka: Kafka): KafkaReader {
   return new Reader((isolation) => createCluster(kafka, isolation), READ_UNCOMMITTED);
 }
 
-/**
- * kafkajs offers reading in consumer groups only. Its cluster object, which it keeps under a symbol, does the rest:
- * connections, authentication, metadata, requests.
- */
 function createCluster(kafka: Kafka, isolationLevel: number): Cluster {
-  const symbol = Object.getOwnPropertySymbols(kafka).find(
-    ({ description }) => description === "private:Kafka:createCluster",
-  );
-  const create = symbol === undefined ? undefined : (kafka as unknown as Record<symbol, unknown>)[symbol];
-  if (typeof create !== "function") {
-    throw new RejotError("INTERNAL_ERROR", { detail: "this version of kafkajs has no cluster factory" });
-  }
-  return create({
+  return clusterFactory(kafka).create({
     metadataMaxAge: METADATA_MAX_AGE_MS,
     allowAutoTopicCreation: false,
     isolationLevel,

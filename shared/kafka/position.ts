@@ -29,6 +29,15 @@ export function parseChange(header: string | Buffer | undefined): { op: ChangeOp
   return { op: match[1] as ChangeOp, position: { commitLsn: parseLsn(match[2]), index: Number(match[3]) } };
 }
 
+/** The position in a header's value; undefined when there is none, as in records of others. */
+export function positionOf(header: string | Buffer | undefined): Position | undefined {
+  try {
+    return header === undefined ? undefined : parseChange(header).position;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Orders positions as the source committed them: negative when `a` is earlier. */
 export function comparePositions(a: Position, b: Position): number {
   if (a.commitLsn !== b.commitLsn) return a.commitLsn < b.commitLsn ? -1 : 1;

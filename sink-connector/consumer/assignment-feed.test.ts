@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import type { EventRun, FeedItem, KafkaRecord, PartitionBounds, SinkEvent } from "../ports.ts";
-import { AssignmentFeed, type FetchedBatch } from "./assignment-feed.ts";
+import { type Position, parseChange } from "../../shared/kafka/position.ts";
+import type { EventRun, FeedItem, KafkaRecord, SinkEvent } from "../ports.ts";
+import { AssignmentFeed, type CountedBounds, type FetchedBatch } from "./assignment-feed.ts";
 
 const LIMITS = { ahead: { maxRows: 4, maxBytes: 1_000 }, batchMaxRows: 3, batchMaxBytes: 1_000 };
 
@@ -8,15 +9,24 @@ let actions: string[];
 let feed: AssignmentFeed;
 let endOffset: number;
 let items: AsyncIterator<FeedItem>;
+/** What was looked at before places, and what was found there. */
+let looked: unknown[];
+let before: Position[];
 
 beforeEach(() => {
   actions = [];
   endOffset = 100;
+  looked = [];
+  before = [];
   feed = new AssignmentFeed(LIMITS, {
     pause: ({ partition }) => actions.push(`pause ${partition}`),
     resumeAt: ({ partition }, offset) => actions.push(`resume ${partition} at ${offset}`),
     bounds: async (partitions) =>
-      partitions.map((p): PartitionBounds => ({ ...p, firstOffset: 0, endOffset })),
+      partitions.map((p): CountedBounds => ({ ...p, firstOffset: 0, endOffset, partitionCount: 2 })),
+    positionsBefore: async ({ partition, firstOffset, endOffset }) => {
+      looked.push([partition, firstOffset, endOffset]);
+      return before;
+    },
     report: (moves) => actions.push(`report ${moves.map((m) => m.partition).join()}`),
   });
   items = feed[Symbol.asyncIterator]();
@@ -115,6 +125,32 @@ describe("a place behind the end of its partition", () => {
   });
 });
 
+describe("what lies before a place", () => {
+  const at = (partition: number, nextOffset: number, position: string | null) => ({
+    ...progress(partition, nextOffset),
+    position,
+  });
+
+  beforeEach(async () => {
+    feed.assign([partition(0), partition(1)]);
+    await next();
+  });
+
+  test("is looked at once, where the destination says what it applied last", async () => {
+    await feed.examine([at(0, 7, "0/1:0"), at(1, 7, null)]);
+    await feed.examine([at(0, 0, "0/1:0"), at(1, 101, "0/1:0")]);
+    expect(looked).toEqual([[0, 0, 7]]);
+  });
+
+  test("stops the topic when it is newer", async () => {
+    before = [parseChange("u:0/2:0").position];
+    await expect(feed.examine([at(0, 7, "0/1:0")])).rejects.toMatchObject({
+      code: "SINK_TOPIC_RECREATED",
+      context: { topic: "t", partition: 0, nextOffset: 7 },
+    });
+  });
+});
+
 describe("an assignment", () => {
   test("is paused until the destination has said where it starts", async () => {
     feed.assign([partition(0), partition(1)]);
@@ -154,6 +190,18 @@ describe("an assignment", () => {
   });
 });
 
+test("whether all of a topic is here is told by how many partitions it has", async () => {
+  expect(feed.ownsAllOf("t")).toBe(false);
+  await begin(0);
+  expect([feed.owns(partition(0)), feed.owns(partition(1)), feed.ownsAllOf("t")]).toEqual([
+    true,
+    false,
+    false,
+  ]);
+  await begin(0, 1);
+  expect([feed.owns(partition(1)), feed.ownsAllOf("t"), feed.ownsAllOf("u")]).toEqual([true, true, false]);
+});
+
 test("batches are merged up to the limit, and each partition stays in order", async () => {
   await begin(0, 1);
   deliver(fetched(0, 10, 2));
@@ -164,6 +212,24 @@ test("batches are merged up to the limit, and each partition stays in order", as
     [1, [10]],
   ]);
   expect(await nextOffsets()).toEqual([[0, [12]]]);
+});
+
+test("what is handed out counts as not applied until the next is asked for", async () => {
+  await begin(0, 1);
+  const behind = () => feed.overview().partitions.map((p) => !p.isApplied);
+  expect(behind()).toEqual([false, false]);
+  deliver(fetched(0, 10, 2));
+  expect(behind()).toEqual([true, false]);
+  await next();
+  expect(feed.overview()).toMatchObject({ bufferedRows: 0, oldestTimestampMs: 0 });
+  expect(behind()).toEqual([true, false]);
+  const coming = next();
+  await Promise.resolve();
+  expect(behind()).toEqual([false, false]);
+  expect(feed.overview().oldestTimestampMs).toBeUndefined();
+  deliver(fetched(1, 10, 1));
+  await coming;
+  expect(behind()).toEqual([false, true]);
 });
 
 test("a batch from another place is not taken, and the consumer is sent back", async () => {
@@ -257,7 +323,7 @@ describe("a topic that is held", () => {
     const item = await next();
     expect(item.kind === "events" && item.runs.map((run) => run.topic)).toEqual(["other"]);
     expect(deliver(fetched(0, 1, 1))).toBe(false);
-    expect(feed.topics).toEqual(["t", "other"]);
+    expect(feed.owns(partition(0))).toBe(true);
   });
 
   test("is announced as assigned when its time has come", async () => {

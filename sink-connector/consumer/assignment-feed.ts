@@ -11,8 +11,13 @@ import {
   partitionName,
   type TopicPartition,
 } from "../ports.ts";
-import { FetchPosition } from "./fetch-position.ts";
-import { type BufferLimits, RunBuffer } from "./run-buffer.ts";
+import { checkBefore, FetchPosition, isExaminable } from "./fetch-position.ts";
+import { type BufferLimits, oldestTimestampMs, RunBuffer } from "./run-buffer.ts";
+
+/** What Kafka holds of a partition, and how many partitions its topic has. */
+export interface CountedBounds extends PartitionBounds {
+  readonly partitionCount: number;
+}
 
 /** What the feed has Kafka's consumer do. */
 export interface FetchControl {
@@ -20,7 +25,9 @@ export interface FetchControl {
   /** Reads on from an offset. */
   resumeAt(partition: TopicPartition, offset: number): void;
   /** What the topics hold of these partitions at the moment. */
-  bounds(partitions: readonly TopicPartition[]): Promise<PartitionBounds[]>;
+  bounds(partitions: readonly TopicPartition[]): Promise<CountedBounds[]>;
+  /** Positions of some of the last committed events before the end of these bounds, as far as they are still there. */
+  positionsBefore(bounds: PartitionBounds): Promise<Position[]>;
   report(moves: readonly ProgressMove[]): void;
 }
 
@@ -49,6 +56,21 @@ export interface Ticket {
   readonly place: FetchPosition;
 }
 
+/** How far a feed is. */
+export interface FeedOverview {
+  /** Events that are read ahead; the batch that is being applied is not among them. */
+  readonly bufferedRows: number;
+  /** When the oldest event that is read and not applied was committed at the source, in milliseconds since 1970. */
+  readonly oldestTimestampMs: number | undefined;
+  readonly partitions: readonly (TopicPartition & {
+    /** Null until the destination has said where the partition starts. */
+    readonly fetchedOffset: number | null;
+    /** Whether everything before `fetchedOffset` is applied. */
+    readonly isApplied: boolean;
+    readonly highWatermark: number | null;
+  })[];
+}
+
 interface Assigned {
   readonly partition: TopicPartition;
   /** Undefined until the destination has said where the partition starts. */
@@ -60,12 +82,14 @@ export class AssignmentFeed implements EventFeed {
   readonly #limits: FeedLimits;
   readonly #control: FetchControl;
   readonly #buffer: RunBuffer;
-  readonly #bounds = new Map<string, PartitionBounds>();
+  readonly #bounds = new Map<string, CountedBounds>();
   /** Places that lay behind the end of their partition when they were told. */
   readonly #doubted = new Map<string, number>();
   #assigned = new Map<string, Assigned>();
   #unplaced = new Set<string>();
   readonly #held = new Map<string, NodeJS.Timeout>();
+  /** Handed out, and not done yet. */
+  #inHand: readonly EventRun[] = [];
   #generation = 0;
   #end: { readonly error?: unknown } | undefined;
   #changed = Promise.withResolvers<void>();
@@ -140,6 +164,16 @@ export class AssignmentFeed implements EventFeed {
     if (place !== undefined) this.#follow(partition, place, place.skip(firstOffset, lastOffset));
   }
 
+  async examine(places: readonly PartitionProgress[]): Promise<void> {
+    await Promise.all(
+      places.map(async (place) => {
+        const bounds = this.#bounds.get(partitionName(place));
+        if (bounds === undefined || !isExaminable(place, bounds)) return;
+        checkBefore(place, await this.#control.positionsBefore({ ...bounds, endOffset: place.nextOffset }));
+      }),
+    );
+  }
+
   place(generation: number, places: readonly PartitionProgress[]): void {
     if (generation !== this.#generation) return;
     for (const progress of places) {
@@ -177,8 +211,15 @@ export class AssignmentFeed implements EventFeed {
     this.#wake();
   }
 
-  get topics(): readonly string[] {
-    return [...new Set([...this.#assigned.values()].map(({ partition }) => partition.topic))];
+  owns(partition: TopicPartition): boolean {
+    return this.#assigned.has(partitionName(partition));
+  }
+
+  ownsAllOf(topic: string): boolean {
+    const own = this.#partitionsOf(topic);
+    const [any] = own;
+    const count = any === undefined ? undefined : this.#bounds.get(partitionName(any))?.partitionCount;
+    return count !== undefined && own.length >= count;
   }
 
   hold(topic: string, delayMs: number): void {
@@ -197,18 +238,17 @@ export class AssignmentFeed implements EventFeed {
     this.#control.report(moves.filter((move) => this.#assigned.has(partitionName(move))));
   }
 
-  /** What is read ahead, and how far each partition is read; for status pages. */
-  overview(): {
-    bufferedRows: number;
-    oldestTimestampMs: number | undefined;
-    partitions: (TopicPartition & { fetchedOffset: number | null; highWatermark: number | null })[];
-  } {
+  /** What is read and not applied yet, and how far each partition is read; for status pages. */
+  overview(): FeedOverview {
+    const unapplied = [...this.#inHand, ...this.#buffer.runs];
+    const behind = new Set(unapplied.map(partitionName));
     return {
       bufferedRows: this.#buffer.rows,
-      oldestTimestampMs: this.#buffer.oldestTimestampMs,
+      oldestTimestampMs: oldestTimestampMs(unapplied),
       partitions: [...this.#assigned.values()].map(({ partition, place }) => ({
         ...partition,
         fetchedOffset: place?.nextOffset ?? null,
+        isApplied: !behind.has(partitionName(partition)),
         highWatermark: place?.highWatermark ?? this.#bounds.get(partitionName(partition))?.endOffset ?? null,
       })),
     };
@@ -229,7 +269,9 @@ export class AssignmentFeed implements EventFeed {
       } else if (!this.#buffer.isEmpty) {
         const runs = this.#buffer.take(this.#limits.batchMaxRows, this.#limits.batchMaxBytes);
         this.#wake();
+        this.#inHand = runs;
         yield { kind: "events", runs };
+        this.#inHand = [];
       } else {
         await this.#changed.promise;
       }

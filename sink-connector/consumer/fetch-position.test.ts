@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { parseChange } from "../../shared/kafka/position.ts";
 import type { KafkaRecord } from "../ports.ts";
-import { FetchPosition } from "./fetch-position.ts";
+import { checkBefore, FetchPosition } from "./fetch-position.ts";
 
 const at = (
   nextOffset: number,
@@ -35,6 +36,39 @@ describe("where a partition may start", () => {
     expect(() => at(4, { firstOffset: 5, endOffset: 9 })).toThrow(
       expect.objectContaining({ code: "SINK_EVENTS_GONE" }),
     );
+  });
+});
+
+describe("events before a place", () => {
+  const check = (position: string | null, ...changes: string[]) =>
+    checkBefore(
+      { topic: "t", partition: 0, nextOffset: 9, position },
+      changes.map((change) => parseChange(change).position),
+    );
+  const refused = expect.objectContaining({ code: "SINK_TOPIC_RECREATED" });
+
+  test("that are all newer than what was applied last are those of another topic", () => {
+    expect(() => check("0/FFFFFFF:3", "u:0/10000000:0", "u:0/10000000:1")).toThrow(refused);
+    expect(() => check("0/10:3", "u:0/10:4")).toThrow(refused);
+  });
+
+  test("are right when the last applied is among them, also with newer ones that were passed over by hand", () => {
+    check("0/10:3", "u:0/F:0", "u:0/10:3");
+    check("0/10:3", "u:0/10:3", "u:0/10:4");
+  });
+
+  test("tell nothing when there are none, or older ones: the last may be compacted away", () => {
+    check("0/10:3");
+    check("0/10:3", "u:0/F:0");
+  });
+
+  test("are right in repetitions of a publisher without transactions", () => {
+    check("0/10:3", "u:0/10:2", "u:0/10:3", "u:0/10:2");
+  });
+
+  test("tell nothing when it is not known what was applied last", () => {
+    check(null, "u:0/10:4");
+    check("x", "u:0/10:4");
   });
 });
 

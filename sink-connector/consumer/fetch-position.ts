@@ -1,6 +1,6 @@
 import { RejotError } from "../../shared/errors/error.ts";
-import { comparePositions, type Position, parseChange } from "../../shared/kafka/position.ts";
-import { parseLsn } from "../../shared/postgres/lsn.ts";
+import { comparePositions, type Position, positionOf } from "../../shared/kafka/position.ts";
+import { formatLsn, parseLsn } from "../../shared/postgres/lsn.ts";
 import type { KafkaRecord, PartitionBounds, PartitionProgress } from "../ports.ts";
 
 /** How often a partition may be sent back to where it has to be before something is clearly wrong. */
@@ -64,12 +64,12 @@ export class FetchPosition {
     if (last === undefined || records.every((record) => record.transactional)) {
       return {
         records,
-        position: last === undefined ? this.#position : later(this.#position, positionOf(last)),
+        position: last === undefined ? this.#position : later(this.#position, positionOf(last.change)),
       };
     }
     let seen = this.#position;
     const fresh = records.filter((record) => {
-      const position = positionOf(record);
+      const position = positionOf(record.change);
       const before = seen;
       seen = later(before, position);
       if (record.transactional || position === undefined || before === undefined) return true;
@@ -90,17 +90,35 @@ export class FetchPosition {
   }
 }
 
+/** The place lies within what the topic holds, and the destination has said what it applied last before it. */
+export function isExaminable({ position, nextOffset }: PartitionProgress, bounds: PartitionBounds): boolean {
+  return position !== null && nextOffset > bounds.firstOffset && nextOffset <= bounds.endOffset;
+}
+
+/**
+ * Throws SINK_TOPIC_RECREATED when the records right before a place, as far as they are still there, are all newer than
+ * what the destination has applied last: positions grow with the offsets, so they were never read here. One that is not
+ * newer tells that the topic is the same: events may have been passed over by hand. None tells nothing, they may be
+ * compacted away; nor do older ones, the last that was applied may be.
+ */
+export function checkBefore(
+  { topic, partition, nextOffset, position }: PartitionProgress,
+  before: readonly Position[],
+): void {
+  const applied = position === null ? undefined : parsePosition(position);
+  const [found] = before;
+  if (applied === undefined || found === undefined) return;
+  if (before.some((each) => comparePositions(each, applied) <= 0)) return;
+  const holds = `${formatLsn(found.commitLsn)}:${found.index}`;
+  throw new RejotError("SINK_TOPIC_RECREATED", {
+    detail: `${topic} partition ${partition} has an event of position ${holds} before offset ${nextOffset}, the destination is at this offset and at position ${position}`,
+    context: { topic, partition, nextOffset, position },
+  });
+}
+
 function later(a: Position | undefined, b: Position | undefined): Position | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   return comparePositions(a, b) >= 0 ? a : b;
-}
-
-function positionOf(record: KafkaRecord): Position | undefined {
-  try {
-    return record.change === undefined ? undefined : parseChange(record.change).position;
-  } catch {
-    return undefined;
-  }
 }
 
 function parsePosition(text: string): Position | undefined {

@@ -40,3 +40,29 @@ test("a partition that could not be placed is well once it is", () => {
   holds.passed([at("t", 1, 0)]);
   expect(holds.all).toEqual([]);
 });
+
+test("trouble in two partitions of a topic is told once each, and tried ever more rarely", () => {
+  const holds = new HeldTopics(() => 1);
+  const turns = Array.from({ length: 8 }, (_, i) => holds.hold(at("t", i % 2, 5), error));
+  expect(turns.map(({ delayMs }) => delayMs)).toEqual([
+    1_000, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000,
+  ]);
+  expect(turns.filter(({ isNew }) => isNew)).toHaveLength(2);
+  expect(holds.all).toMatchObject([{ at: { partition: 1 }, attempts: 7 }]);
+});
+
+test("trouble that is met first at one, then at another place of a partition is no news each time", () => {
+  const holds = new HeldTopics(() => 1);
+  const turns = [5, 8, 5, 8].map((offset) => holds.hold(at("t", 0, offset), error));
+  expect(turns.map(({ isNew }) => isNew)).toEqual([true, true, false, false]);
+  expect(turns.at(-1)?.delayMs).toBe(4_000);
+});
+
+test("a partition that is beyond its trouble leaves that of the others", () => {
+  const holds = new HeldTopics();
+  holds.hold(at("t", 0, 5), error);
+  holds.hold(at("t", 1, 7), error);
+  holds.passed([at("t", 1, 8), at("t", 0, 5)]);
+  expect(holds.all).toMatchObject([{ at: { partition: 0, offset: 5 } }]);
+  expect(holds.hold(at("t", 0, 5), error).isNew).toBe(false);
+});

@@ -1,7 +1,9 @@
 import type { Admin, Batch, Consumer, EachBatchPayload, Kafka, KafkaMessage } from "kafkajs";
 import { isRetryableOnceWorked, RejotError } from "../../shared/errors/error.ts";
 import { kafkaError } from "../../shared/kafka/kafka-client.ts";
-import { CHANGE_HEADER } from "../../shared/kafka/position.ts";
+import { withCommittedFetches } from "../../shared/kafka/kafka-cluster.ts";
+import { createKafkaReader, type KafkaReader } from "../../shared/kafka/kafka-reader.ts";
+import { CHANGE_HEADER, type Position, positionOf } from "../../shared/kafka/position.ts";
 import { delay } from "../../shared/lifecycle/backoff.ts";
 import { ClockWatch } from "../../shared/lifecycle/clock-watch.ts";
 import type { Logger } from "../../shared/observability/logger.ts";
@@ -13,7 +15,13 @@ import type {
   SinkEvent,
   TopicPartition,
 } from "../ports.ts";
-import { AssignmentFeed, type FeedLimits, type FetchControl, type FetchedBatch } from "./assignment-feed.ts";
+import {
+  AssignmentFeed,
+  type CountedBounds,
+  type FeedLimits,
+  type FetchControl,
+  type FetchedBatch,
+} from "./assignment-feed.ts";
 import { groupByTopic } from "./group-by-topic.ts";
 import { fairAssigner } from "./kafka-assigner.ts";
 
@@ -31,6 +39,8 @@ export interface KafkaConsumerOptions {
   readonly fetchMaxWaitMs: number;
   readonly fetchMaxBytes: number;
   readonly logger: Logger;
+  /** Ends reads that Kafka does not answer. */
+  readonly signal: AbortSignal;
   /** Told when the group has no partition for this process. */
   readonly onIdle: () => void;
   /** Decodes and binds. */
@@ -42,6 +52,10 @@ export interface KafkaConsumerOptions {
 /** Kafka's group offsets are for monitoring only: once a second is plenty. */
 const REPORT_EVERY_MS = 1_000;
 
+/** How much is read of what lies before a place. */
+const LOOK_BACK_RECORDS = 64;
+const LOOK_BACK_BYTES = 65_536;
+
 /**
  * A member of the destination's consumer group, as a feed. Fetching and decoding go on while the destination works,
  * up to the limits. Where partitions start is the destination's word, never that of Kafka's committed offsets.
@@ -51,6 +65,7 @@ export class KafkaConsumer {
   readonly #options: KafkaConsumerOptions;
   readonly #consumer: Consumer;
   readonly #admin: Admin;
+  readonly #reader: KafkaReader;
   readonly #closing = new AbortController();
   readonly #unreported = new Map<string, ProgressMove>();
   #reportedAtMs = 0;
@@ -62,7 +77,8 @@ export class KafkaConsumer {
     this.#options = options;
     const { kafka, group } = options;
     this.#admin = kafka.admin();
-    this.#consumer = kafka.consumer({
+    this.#reader = createKafkaReader(kafka);
+    this.#consumer = withCommittedFetches(kafka).consumer({
       groupId: group,
       sessionTimeout: options.sessionTimeoutMs,
       rebalanceTimeout: options.rebalanceTimeoutMs,
@@ -106,6 +122,7 @@ export class KafkaConsumer {
     if (this.#unreported.size > 0) await this.#report();
     await this.#consumer.disconnect().catch(() => {});
     await this.#admin.disconnect().catch(() => {});
+    await this.#reader.close();
   }
 
   #listen(): void {
@@ -186,6 +203,7 @@ export class KafkaConsumer {
         this.#consumer.resume([{ topic, partitions: [partition] }]);
       },
       bounds: (partitions) => this.#bounds(partitions),
+      positionsBefore: (bounds) => this.#positionsBefore(bounds),
       report: (moves) => {
         for (const move of moves) this.#unreported.set(`${move.topic}/${move.partition}`, move);
         this.#reportSoon();
@@ -193,19 +211,32 @@ export class KafkaConsumer {
     };
   }
 
-  async #bounds(partitions: readonly TopicPartition[]): Promise<PartitionBounds[]> {
-    const found: PartitionBounds[] = [];
+  async #bounds(partitions: readonly TopicPartition[]): Promise<CountedBounds[]> {
+    const found: CountedBounds[] = [];
     try {
       for (const [topic, numbers] of groupByTopic(partitions)) {
-        for (const { partition, low, high } of await this.#admin.fetchTopicOffsets(topic)) {
+        const all = await this.#admin.fetchTopicOffsets(topic);
+        const partitionCount = all.length;
+        for (const { partition, low, high } of all) {
           if (!numbers.includes(partition)) continue;
-          found.push({ topic, partition, firstOffset: Number(low), endOffset: Number(high) });
+          found.push({ topic, partition, firstOffset: Number(low), endOffset: Number(high), partitionCount });
         }
       }
     } catch (cause) {
       throw kafkaError(cause, "looking up where topics begin and end");
     }
     return found;
+  }
+
+  /** From some records before, as the very last are markers, aborted, compacted away or passed over by hand. */
+  async #positionsBefore({ topic, partition, firstOffset, endOffset }: PartitionBounds): Promise<Position[]> {
+    const from = BigInt(Math.max(firstOffset, endOffset - LOOK_BACK_RECORDS));
+    const at = { topic, partition, start: BigInt(firstOffset), end: BigInt(endOffset) };
+    const { records } = await this.#reader.fetch(at, from, LOOK_BACK_BYTES, this.#options.signal);
+    return records.flatMap(({ offset, headers }) => {
+      const position = offset < endOffset ? positionOf(headerOf(headers)) : undefined;
+      return position === undefined ? [] : [position];
+    });
   }
 
   /** The last move of a busy second must be told too, though nothing may come after it for days. */
@@ -259,9 +290,13 @@ function fetchedBatch(batch: Batch): FetchedBatch {
   };
 }
 
-function record(message: KafkaMessage): KafkaRecord {
-  const header = message.headers?.[CHANGE_HEADER];
+function headerOf(headers: KafkaMessage["headers"]): Buffer | undefined {
+  const header = headers?.[CHANGE_HEADER];
   const change = Array.isArray(header) ? header[0] : header;
+  return typeof change === "string" ? Buffer.from(change) : change;
+}
+
+function record(message: KafkaMessage): KafkaRecord {
   // Not in kafkajs' types: what the record's batch says of its producer.
   const { batchContext } = message as unknown as { batchContext?: { inTransaction: boolean } };
   return {
@@ -269,7 +304,7 @@ function record(message: KafkaMessage): KafkaRecord {
     key: message.key,
     value: message.value,
     timestampMs: Number(message.timestamp),
-    change: typeof change === "string" ? Buffer.from(change) : change,
+    change: headerOf(message.headers),
     transactional: batchContext?.inTransaction ?? false,
   };
 }

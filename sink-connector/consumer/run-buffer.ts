@@ -21,9 +21,14 @@ export class RunBuffer {
     return this.#rows;
   }
 
+  /** What waits, in the order it came. */
+  get runs(): readonly EventRun[] {
+    return this.#runs;
+  }
+
   /** When the oldest event that waits was committed at the source, in milliseconds since 1970. */
   get oldestTimestampMs(): number | undefined {
-    return this.#runs.find((run) => run.events.length > 0)?.events[0]?.record.timestampMs;
+    return oldestTimestampMs(this.#runs);
   }
 
   /** Whether reading should pause. One run always fits, whatever its size. */
@@ -80,4 +85,14 @@ export class RunBuffer {
     this.#rows = this.#runs.reduce((sum, run) => sum + run.events.length, 0);
     this.#bytes = this.#runs.reduce((sum, run) => sum + run.bytes, 0);
   }
+}
+
+/** When the oldest event of some runs was committed at the source, in milliseconds since 1970. */
+export function oldestTimestampMs(runs: readonly EventRun[]): number | undefined {
+  let oldest: number | undefined;
+  for (const { events } of runs) {
+    const first = events[0]?.record.timestampMs;
+    if (first !== undefined) oldest = Math.min(oldest ?? first, first);
+  }
+  return oldest;
 }

@@ -49,9 +49,14 @@ const consumer = (index: number, extra: Partial<TopicConsumer> = {}): TopicConsu
 
 let schemaById: (id: number) => Promise<AvroRecord>;
 let asked: number[];
+/** Subjects that the registry has. */
+let known: Set<string>;
+let nowMs: number;
 
 beforeEach(() => {
   asked = [];
+  known = new Set(["t-key", "t-value"]);
+  nowMs = 0;
   schemaById = async (id) => {
     asked.push(id);
     const schema = SCHEMAS.get(id);
@@ -61,8 +66,11 @@ beforeEach(() => {
 });
 
 function decoderOf(...consumers: TopicConsumer[]): EventDecoder {
-  const registry = { schemaById: (id: number) => schemaById(id) };
-  return new EventDecoder(registry, new Map([["t", consumers]]));
+  const registry = {
+    schemaById: (id: number) => schemaById(id),
+    latest: async (subject: string) => (known.has(subject) ? VALUE : undefined),
+  };
+  return new EventDecoder(registry, new Map([["t", consumers]]), { now: () => nowMs });
 }
 
 async function decodeOne(decoder: EventDecoder, of: KafkaRecord) {
@@ -117,7 +125,6 @@ describe("what cannot be read", () => {
     ["bytes that are no wire format", record(Buffer.from("hello")), "RECORD_UNREADABLE"],
     ["an empty value", record(Buffer.alloc(0)), "RECORD_UNREADABLE"],
     ["bytes that end too early", record(item.subarray(0, 8)), "RECORD_UNREADABLE"],
-    ["a schema that the registry does not have", record(frame(99, Buffer.alloc(3))), "SCHEMA_NOT_FOUND"],
     ["a tombstone without a key", record(null, null), "RECORD_UNREADABLE"],
   ];
   for (const [what, bad, code] of unreadable) {
@@ -137,6 +144,54 @@ describe("what cannot be read", () => {
       schemaById = () => Promise.reject(new RejotError(code));
       await expect(decodeOne(decoderOf(consumer(0)), record(item))).rejects.toMatchObject({ code });
     }
+  });
+});
+
+describe("a schema that the registry does not have", () => {
+  const foreign = record(frame(99, Buffer.alloc(3)));
+
+  test("is asked for again, for ten seconds, before the event is to blame", async () => {
+    const decoder = decoderOf(consumer(0), consumer(1));
+    for (nowMs of [0, 4_000, 9_999])
+      await expect(decodeOne(decoder, foreign)).rejects.toMatchObject({ code: "SCHEMA_NOT_FOUND" });
+    nowMs = 10_000;
+    const failed = async () =>
+      (await decodeOne(decoder, foreign)).failures.map((f) => [f.consumer, f.error.code]);
+    const everyConsumer = [
+      [0, "SCHEMA_NOT_FOUND"],
+      [1, "SCHEMA_NOT_FOUND"],
+    ];
+    expect(await failed()).toEqual(everyConsumer);
+    expect(await failed()).toEqual(everyConsumer);
+  });
+
+  test("is decoded as soon as the registry knows it", async () => {
+    const late = record(frame(3, item.subarray(5)));
+    const decoder = decoderOf(consumer(0));
+    await expect(decodeOne(decoder, late)).rejects.toMatchObject({ code: "SCHEMA_NOT_FOUND" });
+    const before = schemaById;
+    schemaById = async (id) => (id === 3 ? VALUE : before(id));
+    expect((await decodeOne(decoder, late)).calls).toHaveLength(1);
+  });
+
+  test("is never the event's fault while the registry has nothing of the topic either", async () => {
+    known.clear();
+    const decoder = decoderOf(consumer(0));
+    for (nowMs of [0, 10_000, 1_000_000])
+      await expect(decodeOne(decoder, foreign)).rejects.toMatchObject({ code: "SCHEMA_NOT_FOUND" });
+    known.add("t-value");
+    await expect(decodeOne(decoder, foreign)).rejects.toMatchObject({ code: "SCHEMA_NOT_FOUND" });
+    nowMs += 10_000;
+    expect((await decodeOne(decoder, foreign)).failures).toHaveLength(1);
+  });
+
+  test("waits side by side with others of the same records", async () => {
+    const decoder = decoderOf(consumer(0));
+    const records = [98, 99].map((id) => record(frame(id, Buffer.alloc(3))));
+    const decode = () => decoder.decode({ topic: "t", partition: 0 }, records);
+    await expect(decode()).rejects.toMatchObject({ code: "SCHEMA_NOT_FOUND" });
+    nowMs = 10_000;
+    expect((await decode()).map(({ failures }) => failures.length)).toEqual([1, 1]);
   });
 });
 

@@ -1,10 +1,12 @@
 import type { AvroRecord } from "../../shared/contracts/avro-types.ts";
 import { compileRowDecoder, type RowDecoder, toJsonValue } from "../../shared/contracts/row-decoder.ts";
 import { isRetryable, RejotError } from "../../shared/errors/error.ts";
+import { subjects } from "../../shared/kafka/naming.ts";
 import type { SchemaRegistry } from "../../shared/registry/schema-registry.ts";
 import { unframe } from "../../shared/registry/wire-format.ts";
 import type { EventFailure, KafkaRecord, SinkEvent, StatementCall, TopicPartition } from "../ports.ts";
 import { type BindableStatement, type Binder, compileBinder } from "./binding.ts";
+import { UNKNOWN_SCHEMA_MS, UnknownSchemas } from "./unknown-schemas.ts";
 
 /** What one consumer schema does with the events of a topic. */
 export interface TopicConsumer {
@@ -25,23 +27,30 @@ interface Reader {
 
 type Side = "key" | "value";
 
+type DecoderRegistry = Pick<SchemaRegistry, "schemaById" | "latest">;
+
 /** Decodes the records of a destination's topics and binds them to its statements. */
 export class EventDecoder {
-  readonly #registry: Pick<SchemaRegistry, "schemaById">;
+  readonly #registry: DecoderRegistry;
   readonly #topics: ReadonlyMap<string, readonly TopicConsumer[]>;
+  readonly #unknown: UnknownSchemas;
   readonly #readers = new Map<string, Reader>();
 
+  /** `unknownSchemaMs` is how long a schema that the registry does not have is asked for again. */
   constructor(
-    registry: Pick<SchemaRegistry, "schemaById">,
+    registry: DecoderRegistry,
     topics: ReadonlyMap<string, readonly TopicConsumer[]>,
+    { unknownSchemaMs = UNKNOWN_SCHEMA_MS, now }: { unknownSchemaMs?: number; now?: () => number } = {},
   ) {
     this.#registry = registry;
     this.#topics = topics;
+    this.#unknown = new UnknownSchemas(registry, unknownSchemaMs, now);
   }
 
   /**
    * Decodes records of one partition, one event each, in order. What is wrong with a record is noted in its event;
-   * throws only what no record is to blame for: REGISTRY_UNREACHABLE, REGISTRY_REFUSED.
+   * throws only what no record is to blame for: REGISTRY_UNREACHABLE, REGISTRY_REFUSED, and SCHEMA_NOT_FOUND while the
+   * registry may not know the schema yet.
    */
   async decode(partition: TopicPartition, records: readonly KafkaRecord[]): Promise<SinkEvent[]> {
     const consumers = this.#topics.get(partition.topic) ?? [];
@@ -111,13 +120,17 @@ export class EventDecoder {
     return { reader, row: reader.decode(avro) };
   }
 
-  /** Compiles readers for the schemas that are met for the first time; returns those that cannot be had. */
+  /**
+   * Compiles readers for the schemas that are met for the first time; returns those that cannot be had. All are asked
+   * for before one that is not known yet is thrown: their times run side by side.
+   */
   async #prepare(
     topic: string,
     consumers: readonly TopicConsumer[],
     records: readonly KafkaRecord[],
   ): Promise<Map<number, RejotError>> {
     const unreadable = new Map<number, RejotError>();
+    let early: RejotError | undefined;
     for (const { key, value } of records) {
       const side: Side = value === null ? "key" : "value";
       const bytes = value ?? key;
@@ -132,9 +145,13 @@ export class EventDecoder {
         this.#readers.set(name, { decode, binders });
       } catch (error) {
         if (isRetryable(error) || isRefusal(error)) throw error;
-        unreadable.set(schemaId, unreadableError(error));
+        const reason = unreadableError(error);
+        unreadable.set(schemaId, reason);
+        if (reason.code !== "SCHEMA_NOT_FOUND") continue;
+        if (!(await this.#unknown.isForeign(subjects(topic)[side], schemaId))) early ??= reason;
       }
     }
+    if (early !== undefined) throw early;
     return unreadable;
   }
 }

@@ -1,6 +1,8 @@
-import { expect, test } from "vitest";
+import { expect, inject, test } from "vitest";
 import type { RejotError } from "../../shared/errors/error.ts";
+import { delay } from "../../shared/lifecycle/backoff.ts";
 import type { Manifest } from "../../shared/manifest/schema.ts";
+import { RegistryFront } from "../faults/harness/registry-front.ts";
 import { spawnConnector } from "../support/connector.ts";
 import { createDatabase } from "../support/database.ts";
 import { kafkaAdmin } from "../support/kafka.ts";
@@ -170,11 +172,16 @@ test("statements that cannot work end the sink at once with a code", async () =>
   expect((await failureOf({ sql: "INSERT INTO" })).code).toBe("SQL_DOES_NOT_PARSE");
 });
 
+/** Below the time after which the registry counts as unreachable. */
+const ANSWER_MS = 8_000;
+
+/** Leaves the public schemas to the registry. */
+const alone = (manifest: Manifest): void => {
+  manifest.slug = "reader";
+  delete manifest.publicSchemas;
+};
+
 test("a public schema that only the registry knows is read, and placeholders are checked against it", async () => {
-  const alone = (manifest: Manifest): void => {
-    manifest.slug = "reader";
-    delete manifest.publicSchemas;
-  };
   await using good = await fixtureOf({}, { adapt: alone });
   await good.publish("item", [item(1), item(2), { key: { id: 1 }, value: null }]);
   await using sink = await startSink(good.manifestPath);
@@ -186,6 +193,26 @@ test("a public schema that only the registry knows is read, and placeholders are
   const failure = (await broken.failure()) as RejotError;
   expect(failure.code).toBe("SQL_PLACEHOLDER_UNKNOWN");
   expect(failure.message).toContain(":idd; there is :id, :label");
+});
+
+test("a sink that is stopped while it asks the registry ends before it has an answer", async () => {
+  await using front = await RegistryFront.start(inject("stack").registryUrl);
+  await using fixture = await fixtureOf(
+    {},
+    {
+      adapt: (manifest) => {
+        alone(manifest);
+        for (const { config } of manifest.connections ?? [])
+          if (config.connectionType === "kafka") config.schemaRegistry.url = front.url;
+      },
+    },
+  );
+  front.mood = { delayMs: ANSWER_MS };
+  const { sink, eventually } = await startSink(fixture.manifestPath);
+  await eventually(async () => front.faulted > 0, "the sink to ask");
+  const stopped = sink.stop().then(() => "stopped");
+  const answered = delay(ANSWER_MS).then(() => "answered");
+  expect(await Promise.race([stopped, answered])).toBe("stopped");
 });
 
 test("a topic that does not exist yet is waited for, then read from its beginning", async () => {
@@ -217,13 +244,8 @@ test("partitions that are added to a topic are read", async () => {
   await sink.eventually(async () => (await count(fixture)) === 2, "the event of a new partition");
 });
 
-test("a topic that was created anew is refused, not skipped over", async () => {
-  await using fixture = await fixtureOf();
-  await fixture.publish("item", [item(1), item(2), item(3), item(4)]);
-  {
-    await using sink = await startSink(fixture.manifestPath);
-    await sink.eventually(async () => (await count(fixture)) === 4, "the events");
-  }
+/** Deletes the topic and makes it again, empty. */
+async function makeAnew(fixture: SinkFixture): Promise<void> {
   await fixture.admin.deleteTopics({ topics: [fixture.topic("item")] });
   await using admin = await kafkaAdmin();
   await waitFor(async () => !(await admin.listTopics()).includes(fixture.topic("item")), {
@@ -231,10 +253,54 @@ test("a topic that was created anew is refused, not skipped over", async () => {
   });
   // While brokers still forget the old one, creating it may fail.
   await waitFor(() => fixture.createTopics().then(() => true), { describe: "the topic to be created anew" });
+}
+
+test("a topic that was created anew is refused, not skipped over", async () => {
+  await using fixture = await fixtureOf();
+  await fixture.publish("item", [item(1), item(2), item(3), item(4)]);
+  {
+    await using sink = await startSink(fixture.manifestPath);
+    await sink.eventually(async () => (await count(fixture)) === 4, "the events");
+  }
+  await makeAnew(fixture);
   await using again = await startSink(fixture.manifestPath);
   const failure = (await again.failure()) as RejotError;
   expect(failure.code).toBe("SINK_TOPIC_RECREATED");
   expect(failure.message).toContain(fixture.topic("item"));
+});
+
+test("a topic that was created anew and has grown beyond the place is refused, not read on in", async () => {
+  await using fixture = await fixtureOf();
+  await fixture.publish("item", [item(1), item(2), item(3), item(4)]);
+  {
+    await using sink = await startSink(fixture.manifestPath);
+    await sink.eventually(async () => (await count(fixture)) === 4, "the events");
+  }
+  await makeAnew(fixture);
+  const others = Array.from({ length: 40 }, (_, i) => item(100 + i));
+  // A producer of its own: the other one has the old topic in mind.
+  await fixture.publish("item", others, { transactional: false });
+  await using again = await startSink(fixture.manifestPath);
+  const failure = (await again.failure()) as RejotError;
+  expect(failure.code).toBe("SINK_TOPIC_RECREATED");
+  expect(failure.message).toContain(`${fixture.topic("item")} partition`);
+  expect(await count(fixture)).toBe(4);
+});
+
+test("an event that was passed over by hand does not make its topic another one", async () => {
+  await using fixture = await fixtureOf({}, { schemas: [{ ...SCHEMA, partitions: 1 }] });
+  await fixture.publish("item", [item(1), item(2)]);
+  {
+    await using sink = await startSink(fixture.manifestPath);
+    await sink.eventually(async () => (await count(fixture)) === 2, "the events");
+  }
+  await fixture.publish("item", [item(3)]);
+  await fixture.publish("item", [item(4)]);
+  await fixture.database.query("UPDATE rejot.progress SET next_offset = 4 WHERE next_offset = 3");
+  await using sink = await startSink(fixture.manifestPath);
+  await sink.eventually(async () => (await count(fixture)) === 3, "the last event");
+  const ids = await fixture.database.query("SELECT id FROM item ORDER BY id");
+  expect(ids.map(({ id }) => Number(id))).toEqual([1, 2, 4]);
 });
 
 test("one destination that fails does not hold up another", async () => {

@@ -95,6 +95,24 @@ test("a foreign key over two topics is waited for", async () => {
   expect(await ids(fixture, "bad")).toEqual(upTo(30));
 });
 
+test("a foreign key over two topics is waited for also when another process has the other topic", async () => {
+  await using fixture = await fixtureOf(
+    `CREATE TABLE good (id bigint PRIMARY KEY, seq bigint GENERATED ALWAYS AS IDENTITY, n int);
+     CREATE TABLE bad (seq bigint GENERATED ALWAYS AS IDENTITY, id bigint REFERENCES good, n int)`,
+    { schemas: [schema("good"), schema("bad")].map((s) => ({ ...s, partitions: 1 })) },
+  );
+  await using one = await startSink(fixture.manifestPath);
+  await using two = await startSink(fixture.manifestPath);
+  const share = ({ unit }: RunningSink) => (unit().details?.partitions as unknown[] | undefined)?.length;
+  await one.eventually(async () => share(one) === 1 && share(two) === 1, "one topic each");
+  await fixture.publish("bad", events(0, 30));
+  const isHeld = async () => held(one).length + held(two).length === 1;
+  await Promise.all([one, two].map((sink) => sink.eventually(isHeld, "the topic to stand still")));
+  await fixture.publish("good", events(0, 30));
+  await Promise.all([one, two].map((sink) => has(sink, fixture, "bad", 30)));
+  expect(await ids(fixture, "bad")).toEqual(upTo(30));
+});
+
 test("a topic that does not hold the destination's place leaves the others going", async () => {
   await using fixture = await fixtureOf(TABLES);
   await fixture.publish("good", events(0, 10));
@@ -186,6 +204,39 @@ for (const [what, away, back] of [
     expect(await ids(fixture, "good")).toEqual(upTo(40));
     expect(await ids(fixture, "bad")).toEqual(upTo(20));
   });
+
+test.each(["stop", "dlq"] as const)(
+  "a schema that the registry does not know yet is waited for, its events are not to blame (%s)",
+  async (onError) => {
+    await using front = await RegistryFront.start(inject("stack").registryUrl);
+    await using fixture = await fixtureOf(TABLES, {
+      consumers: [consumer("good"), { ...consumer("bad"), onError }],
+      adapt: (manifest) => {
+        for (const { config } of manifest.connections ?? [])
+          if (config.connectionType === "kafka") config.schemaRegistry.url = front.url;
+      },
+    });
+    await using sink = await startSink(fixture.manifestPath);
+    await sink.waitForActive();
+    front.mood = { status: 404, body: JSON.stringify({ error_code: 40403, message: "Schema not found" }) };
+    await fixture.publish("bad", events(0, 10));
+    await sink.eventually(async () => held(sink)[0]?.code === "SCHEMA_NOT_FOUND", "the topic to stand still");
+    front.mood = "pass";
+    await has(sink, fixture, "bad", 10);
+    await sink.eventually(async () => sink.unit().role === "active", "the status to be well again");
+  },
+);
+
+test("a schema id that the registry alone does not know is the event's fault after a while", async () => {
+  await using fixture = await fixtureOf(TABLES, {
+    consumers: [consumer("good"), { ...consumer("bad"), onError: "dlq" }],
+  });
+  const foreign = Buffer.from([0, 0x7f, 0xff, 0xff, 0xf0, 1]);
+  await fixture.publish("bad", [...events(0, 5), { ...event(5), rawValue: foreign }, ...events(6, 10)]);
+  await using sink = await startSink(fixture.manifestPath);
+  await has(sink, fixture, "bad", 9);
+  expect(await ids(fixture, "bad")).toEqual(upTo(10).filter((id) => id !== 5));
+});
 
 test("when every topic stands still, the sink ends with what stopped the last", async () => {
   await using fixture = await fixtureOf(

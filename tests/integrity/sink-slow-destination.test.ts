@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { item, itemFixture, lettersOf, UPSERT, waitUntilPassed } from "../support/dead-letters.ts";
-import { startSink } from "../support/running-sink.ts";
+import { type RunningSink, startSink } from "../support/running-sink.ts";
 
 const EVENTS = 150;
 
@@ -61,3 +61,35 @@ for (const limit of LIMITS)
     ]);
     expect(await lettersOf(fixture)).toEqual([]);
   });
+
+test("a batch that the destination does not take for long is behind, also while it is tried again", async () => {
+  await using fixture = await itemFixture(
+    [{ name: "item", schema: "item", sql: "INSERT INTO item (id, n) VALUES (:id, :n)", deletes: "ignore" }],
+    "CREATE TABLE item (id bigint, n int)",
+  );
+  await fixture.publish("item", [item(1)]);
+  await using sink = await startSink(fixture.manifestPath, { lockTimeoutMs: 1_500 });
+  await waitUntilPassed(fixture, sink);
+  await sink.eventually(async () => sink.unit().lagMs === 0, "the sink to have caught up");
+  const blocker = await fixture.database.connect();
+  await blocker.query("BEGIN; LOCK TABLE item IN SHARE MODE");
+  await fixture.publish(
+    "item",
+    Array.from({ length: EVENTS }, (_, n) => item(n, n)),
+  );
+  const isBehind = async () => (await lagOf(sink)) >= EVENTS && (sink.unit().lagMs ?? 0) > 1_000;
+  await sink.eventually(isBehind, "the batch to be behind");
+  expect(sink.unit().role).toBe("active");
+  await sink.eventually(async () => sink.unit().role === "retrying", "the lock's timeout");
+  expect(await isBehind()).toBe(true);
+  await blocker.query("COMMIT");
+  await waitUntilPassed(fixture, sink);
+  await sink.eventually(async () => (await lagOf(sink)) === 0 && sink.unit().lagMs === 0, "no lag");
+});
+
+/** Records that the metrics tell as not yet applied. */
+async function lagOf({ sink }: RunningSink): Promise<number> {
+  const lines = (await sink.metrics.render()).split("\n");
+  const lags = lines.filter((line) => line.startsWith("rejot_sink_consumer_lag_records{"));
+  return lags.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
+}

@@ -1,8 +1,14 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { freePort } from "../../../compose/dev-stack/ports.ts";
+import { delay } from "../../../shared/lifecycle/backoff.ts";
 
-/** What stands before the registry: it passes on, is down, hangs, or answers by itself. */
-export type RegistryMood = "pass" | "down" | "hang" | { readonly status: number; readonly body: string };
+/** What stands before the registry: it passes on, at once or later, is down, hangs, or answers by itself. */
+export type RegistryMood =
+  | "pass"
+  | "down"
+  | "hang"
+  | { readonly delayMs: number }
+  | { readonly status: number; readonly body: string };
 
 /** A faulting registry in front of the real one. `await using` closes it. */
 export class RegistryFront implements AsyncDisposable {
@@ -43,7 +49,10 @@ export class RegistryFront implements AsyncDisposable {
     if (mood === "down") request.socket.resetAndDestroy();
     else if (mood === "hang") request.resume();
     else if (mood === "pass") await this.#pass(request, response);
-    else response.writeHead(mood.status, { "content-type": "text/html" }).end(mood.body);
+    else if ("delayMs" in mood) {
+      await delay(mood.delayMs);
+      await this.#pass(request, response);
+    } else response.writeHead(mood.status, { "content-type": "text/html" }).end(mood.body);
   }
 
   async #pass(request: IncomingMessage, response: ServerResponse): Promise<void> {
