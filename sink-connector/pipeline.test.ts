@@ -34,7 +34,11 @@ function stagesOf(topics: readonly string[], own: readonly TopicPartition[], sha
         displace: () => {},
         report: () => {},
       },
-      destination: { progress: async () => [], write: async () => "applied" },
+      destination: {
+        progress: async () => [],
+        write: async () => "applied",
+        rehearse: async () => undefined,
+      },
       applier: { place: () => {}, apply: () => Promise.reject(failing) },
       holds,
       observer: { applied: () => {}, displaced: () => {}, placed: () => {}, held: () => {} },
