@@ -86,6 +86,8 @@ export async function runFault(fault: Fault, seed: number, shared: FaultServers)
     const pipeline = resources.use(await Pipeline.create({ servers, ...(await fault.options?.(servers)) }));
     try {
       await pipeline.startBoth();
+      // A row that changes meanwhile may come twice, which the oracle must not take for a fault.
+      await pipeline.untilBackfilled();
       const confirmations = resources.use(new Confirmations(pipeline));
       const workload = startWorkload(pipeline.database, random.fork());
       resources.defer(() => workload.stop().catch(() => {}));

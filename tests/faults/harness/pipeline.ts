@@ -48,6 +48,9 @@ export interface PipelineOptions {
   readonly destinationSql?: string;
 }
 
+/** Public schemas, each with a backfill of its own. */
+const SCHEMAS = 2;
+
 /** Quick timers, and one topic poll a moment: what takes seconds in operation would only make faults slow. */
 const SOURCE_ARGS = [
   ...["--heartbeat-ms", "500", "--alive-ms", "200", "--takeover-ms", "3000", "--standby-poll-ms", "100"],
@@ -204,6 +207,18 @@ export class Pipeline implements AsyncDisposable {
   async startBoth(): Promise<void> {
     const both = [await this.start("source"), await this.start("sink")];
     await Promise.all(both.map((connector) => connector.waitForReady()));
+  }
+
+  /** Waits until all that was there has been published. */
+  async untilBackfilled(): Promise<void> {
+    const states = async () => {
+      const { body } = (await this.source?.get("/status")) ?? {};
+      const { units } = body as { units: { details?: { backfills?: { state: string }[] } }[] };
+      return units.flatMap(({ details }) => details?.backfills?.map(({ state }) => state) ?? []);
+    };
+    await waitFor(async () => (await states()).filter((state) => state === "done").length === SCHEMAS, {
+      describe: "the backfills to be done",
+    });
   }
 
   /** As an orchestrator does: a process that has ended is started again. */
