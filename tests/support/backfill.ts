@@ -1,7 +1,7 @@
-import { runCli } from "../../cli/program.ts";
 import type { ConnectorStatus, UnitStatus } from "../../shared/http/status.ts";
 import type { SpawnedConnector } from "./connector.ts";
 import { type ReadRecord, toJson } from "./kafka.ts";
+import { type CliResult, runCliHere } from "./run-cli.ts";
 import type { SourceFixture } from "./source.ts";
 import { waitFor } from "./wait-for.ts";
 
@@ -56,16 +56,6 @@ export function statusOf(source: SpawnedConnector): () => Promise<UnitStatus | u
 }
 
 /** Runs `backfill <action> <manifest> <flags>`. */
-export async function runBackfill(fixture: SourceFixture, action: string, ...flags: string[]) {
-  const output = { stdout: "", stderr: "" };
-  const exitCode = await runCli(["backfill", action, fixture.manifestPath, ...flags], {
-    env: {},
-    print: (text) => {
-      output.stdout += `${text}\n`;
-    },
-    warn: (text) => {
-      output.stderr += `${text}\n`;
-    },
-  });
-  return { exitCode, ...output };
+export function runBackfill(fixture: SourceFixture, action: string, ...flags: string[]): Promise<CliResult> {
+  return runCliHere(["backfill", action, fixture.manifestPath, ...flags]);
 }

@@ -1,7 +1,6 @@
-import { runCli } from "../../cli/program.ts";
 import type { Manifest } from "../../shared/manifest/schema.ts";
 import { plainKafka, visibleEnds } from "./kafka.ts";
-import type { CliResult } from "./run-cli.ts";
+import { type CliResult, runCliHere } from "./run-cli.ts";
 import type { RunningSink } from "./running-sink.ts";
 import { type FixtureConsumer, type FixtureEvent, type SinkFixture, sinkFixture } from "./sink-fixture.ts";
 
@@ -47,22 +46,12 @@ export const item = (id: number, n?: number): FixtureEvent => ({
 });
 
 /** Runs `dead-letters <action> <manifest> <arguments>`. */
-export async function deadLetters(
+export function deadLetters(
   fixture: Pick<SinkFixture, "manifestPath">,
   action: string,
   ...args: readonly string[]
 ): Promise<CliResult> {
-  const output = { stdout: "", stderr: "" };
-  const exitCode = await runCli(["dead-letters", action, fixture.manifestPath, ...args], {
-    env: {},
-    print: (text) => {
-      output.stdout += `${text}\n`;
-    },
-    warn: (text) => {
-      output.stderr += `${text}\n`;
-    },
-  });
-  return { exitCode, ...output };
+  return runCliHere(["dead-letters", action, fixture.manifestPath, ...args]);
 }
 
 /** A letter as `--json` has it. */

@@ -7,26 +7,34 @@ export interface CliResult {
   readonly stderr: string;
 }
 
-/** Runs a command line inside this process, which many of them need: Node takes longer to start than they do. */
+/** Runs a command line inside this process, which many tests need: Node takes longer to start than they do. */
+export async function runCliHere(
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<CliResult> {
+  const output = { stdout: "", stderr: "" };
+  const exitCode = await runCli(args, {
+    env,
+    print: (text) => {
+      output.stdout += `${text}\n`;
+    },
+    warn: (text) => {
+      output.stderr += `${text}\n`;
+    },
+  });
+  return { exitCode, ...output };
+}
+
+/** The same in a folder. */
 export async function runCliIn(
   directory: string,
   args: readonly string[],
   env: Record<string, string> = {},
 ): Promise<CliResult> {
   const before = process.cwd();
-  const output = { stdout: "", stderr: "" };
   process.chdir(directory);
   try {
-    const exitCode = await runCli(args, {
-      env,
-      print: (text) => {
-        output.stdout += `${text}\n`;
-      },
-      warn: (text) => {
-        output.stderr += `${text}\n`;
-      },
-    });
-    return { exitCode, ...output };
+    return await runCliHere(args, env);
   } finally {
     process.chdir(before);
   }

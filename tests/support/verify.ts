@@ -1,26 +1,9 @@
-import { runCli } from "../../cli/program.ts";
 import type { PairReport } from "../../cli/verify/pair-report.ts";
-
-/** What `verify <manifest> <flags>` gave. */
-export interface VerifyResult {
-  readonly exitCode: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
+import { type CliResult, runCliHere } from "./run-cli.ts";
 
 /** Runs `verify` in this process. */
-export async function runVerify(manifestPath: string, ...flags: string[]): Promise<VerifyResult> {
-  const output = { stdout: "", stderr: "" };
-  const exitCode = await runCli(["verify", manifestPath, ...flags], {
-    env: {},
-    print: (text) => {
-      output.stdout += `${text}\n`;
-    },
-    warn: (text) => {
-      output.stderr += `${text}\n`;
-    },
-  });
-  return { exitCode, ...output };
+export function runVerify(manifestPath: string, ...flags: string[]): Promise<CliResult> {
+  return runCliHere(["verify", manifestPath, ...flags]);
 }
 
 /** Runs `verify --json`; gives the exit code and the comparisons. */
