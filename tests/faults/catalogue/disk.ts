@@ -45,7 +45,9 @@ const diskFull: Fault = {
       throw new Error("the sink does not say retrying");
     await disk?.clear();
     const caughtUp = async () => {
-      const [row] = await pipeline.destination.query("SELECT count(*) AS n FROM items WHERE id BETWEEN 1001 AND 11000");
+      const [row] = await pipeline.destination.query(
+        "SELECT count(*) AS n FROM items WHERE id BETWEEN 1001 AND 11000",
+      );
       return row?.n === "10000";
     };
     await until(caughtUp, 60_000, "the sink to go on");
