@@ -70,7 +70,7 @@ const STATEMENTS: readonly Statement[] = [
 ];
 
 /** Rows that all writers change, each at the end of its transaction, so that they wait for each other and never deadlock. */
-const SHARED = [900_001, 900_002, 900_003];
+const SHARED = [9_000_000_001, 9_000_000_002, 9_000_000_003];
 
 const makeShared = SHARED.map(
   (id) => `INSERT INTO items VALUES (${id}, 1, 0, nextval('versions'), NULL) ON CONFLICT DO NOTHING`,
