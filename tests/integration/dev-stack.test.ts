@@ -55,7 +55,9 @@ describe("npm run stack", () => {
     const listener = createServer().listen(0, "127.0.0.1");
     await once(listener, "listening");
     const { port } = listener.address() as { port: number };
-    const result = await runToEnd("compose/dev-stack/main.ts", ["--kafka-port", String(port)]);
+    // The default ports of the others may be taken, too.
+    const flags = [...portFlags(await freePorts(3)), "--kafka-port", String(port)];
+    const result = await runToEnd("compose/dev-stack/main.ts", flags);
     listener.close();
     expect(result.exitCode).toBe(1);
     expect(result.stderr).toMatch(new RegExp(`^STACK_PORT_TAKEN: .*Kafka wants port ${port}`));
