@@ -648,7 +648,7 @@ export const ERRORS = {
     title: "The replication slot is gone or can no longer be read",
     cause:
       "It was dropped, or invalidated (max_slot_wal_keep_size, idle_replication_slot_timeout, another wal_level), or the server was promoted from a standby that had no synchronised copy of it.",
-    hint: "Changes since the last published LSN are missing. Start the source with on-slot-lost rebuild: it makes a new slot, publishes all rows again and removes what was deleted meanwhile. Find out first why the slot was lost.",
+    hint: "Changes since the last published LSN are missing. Start the source with REJOT_SOURCE_ON_SLOT_LOST=rebuild: it makes a new slot, publishes all rows again and removes what was deleted meanwhile. Find out first why the slot was lost.",
     retryable: false,
     exitCode: 1,
   },
@@ -671,7 +671,7 @@ export const ERRORS = {
   TRUNCATE_STOPS: {
     title: "A table that public schemas use was truncated",
     cause: "TRUNCATE tells the WAL no rows, so there is no tombstone to publish for them.",
-    hint: "Delete the objects at the consumers, then restart with REJOT_SOURCE_ON_TRUNCATE=ignore; use DELETE instead of TRUNCATE on published tables.",
+    hint: "Restart once with REJOT_SOURCE_ON_TRUNCATE=tombstone: it publishes a tombstone for every key of the topic. With ignore the topic keeps them, and consumers have to delete the objects themselves. Use DELETE on published tables.",
     retryable: false,
     exitCode: 1,
   },
@@ -963,7 +963,7 @@ export const ERRORS = {
   DEAD_LETTER_NOT_FOUND: {
     title: "There is no such dead letter",
     cause: "The id has a mistake, or belongs to another manifest, destination or consumer schema.",
-    hint: "`rejot-kafka dead-letters list --all` shows the ids of all dead letters, settled ones too.",
+    hint: "`rejot-kafka dead-letters list <manifest> --all` shows the ids of all dead letters, settled ones too.",
     retryable: false,
     exitCode: 2,
   },
@@ -1204,7 +1204,7 @@ export const ERRORS = {
     title: "The database is not the one that the topics were written from",
     cause:
       "The data store's connection leads to another cluster, to one that was set back to an earlier state (a restore, a copy of its disk), or to a standby that was promoted without the last published changes.",
-    hint: "Point the connection to the right cluster. If this one is meant to replace it, start the source with on-slot-lost rebuild: it publishes all rows again and removes what is gone.",
+    hint: "Point the connection to the right cluster. If this one is meant to replace it, start the source with REJOT_SOURCE_ON_SLOT_LOST=rebuild: it publishes all rows again and removes what is gone.",
     retryable: false,
     exitCode: 1,
   },
@@ -1219,7 +1219,7 @@ export const ERRORS = {
     title: "Changes between the last published one and the slot's beginning are gone",
     cause:
       "The slot was advanced or created anew by something else, or the progress topic was restored from an older state.",
-    hint: "Find out who moved the slot. Start the source with on-slot-lost rebuild: it publishes all rows again and removes what was deleted meanwhile.",
+    hint: "Find out who moved the slot. Start the source with REJOT_SOURCE_ON_SLOT_LOST=rebuild: it publishes all rows again and removes what was deleted meanwhile.",
     retryable: false,
     exitCode: 1,
   },
@@ -1265,7 +1265,7 @@ export const ERRORS = {
   BACKFILL_NOT_UNDER_WAY: {
     title: "There is no backfill that this could be done with",
     cause: "It never began, is done, or was cancelled; or it is in the state already that was asked for.",
-    hint: "See `rejot-kafka backfill status`; `backfill start` begins anew.",
+    hint: "See `rejot-kafka backfill status <manifest>`; `backfill start` begins anew.",
     retryable: false,
     exitCode: 1,
   },
@@ -1274,7 +1274,7 @@ export const ERRORS = {
       "All rows of the public schema are still to be published, so a condition must not take their place",
     cause:
       "A backfill of all rows is running, paused or failed; or a rebuild is not over, also if it was cancelled. One with a condition would end it, and the other rows would never come.",
-    hint: "Wait until `rejot-kafka backfill status` says done, or end it: `backfill cancel` for a backfill, `backfill start` without --where for a rebuild.",
+    hint: "Wait until `rejot-kafka backfill status <manifest>` says done, or end it: `backfill cancel` for a backfill, `backfill start` without --where for a rebuild.",
     retryable: false,
     exitCode: 1,
   },
@@ -1310,7 +1310,7 @@ export const ERRORS = {
   VERIFY_SINK_BEHIND: {
     title: "Events wait, and the sink does not apply them",
     cause: "No sink runs for the destination, or it has stopped over an event that it cannot apply.",
-    hint: "Look whether a sink runs, at its status (/readyz: state, heldTopics) and at its log; `rejot-kafka dead-letters list` shows what it has set aside. What it has applied was compared all the same.",
+    hint: "Look whether a sink runs, at its status (/readyz: state, heldTopics) and at its log; `rejot-kafka dead-letters list <manifest>` shows what it has set aside. What it has applied was compared all the same.",
     retryable: true,
     exitCode: 3,
   },
