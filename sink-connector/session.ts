@@ -213,6 +213,8 @@ export class Session {
       fetchMaxBytes: config.fetchMaxBytes,
       logger,
       signal: drain,
+      onSilence: (error) => this.#trouble(error),
+      onHeard: () => state.recovered(),
       onIdle: () => {
         this.#options.worked();
         this.#holds.clear();

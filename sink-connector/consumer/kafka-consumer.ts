@@ -43,6 +43,9 @@ export interface KafkaConsumerOptions {
   readonly signal: AbortSignal;
   /** Told when the group has no partition for this process. */
   readonly onIdle: () => void;
+  /** Told again and again while Kafka answers neither heartbeats nor fetches, and once when it does again. */
+  readonly onSilence: (error: RejotError) => void;
+  readonly onHeard: () => void;
   /** Decodes and binds. */
   readonly decode: (partition: TopicPartition, records: readonly KafkaRecord[]) => Promise<SinkEvent[]>;
   /** Told when decoding failed in a way that may pass. Returns how long the topic waits, in milliseconds. */
@@ -55,6 +58,9 @@ const REPORT_EVERY_MS = 1_000;
 /** How much is read of what lies before a place. */
 const LOOK_BACK_RECORDS = 64;
 const LOOK_BACK_BYTES = 65_536;
+
+/** Longer than members may take to join again, in which there are no heartbeats. */
+const SILENCE_MS = 20_000;
 
 /**
  * A member of the destination's consumer group, as a feed. Fetching and decoding go on while the destination works,
@@ -72,6 +78,7 @@ export class KafkaConsumer {
   #reporting = false;
   #reportTimer: NodeJS.Timeout | undefined;
   #clockTimer: NodeJS.Timeout | undefined;
+  #silenceTimer: NodeJS.Timeout | undefined;
 
   constructor(options: KafkaConsumerOptions) {
     this.#options = options;
@@ -111,6 +118,7 @@ export class KafkaConsumer {
       throw kafkaError(cause, `joining the consumer group ${this.#options.group}`);
     }
     this.#watchClock();
+    this.#watchSilence();
   }
 
   /** Leaves the group, so that others take over at once. Never throws. */
@@ -119,6 +127,7 @@ export class KafkaConsumer {
     this.#closing.abort(new DOMException("the consumer stops", "AbortError"));
     clearTimeout(this.#reportTimer);
     clearInterval(this.#clockTimer);
+    clearInterval(this.#silenceTimer);
     if (this.#unreported.size > 0) await this.#report();
     await this.#consumer.disconnect().catch(() => {});
     await this.#admin.disconnect().catch(() => {});
@@ -160,6 +169,28 @@ export class KafkaConsumer {
       if (setBackMs > heartbeatMs)
         this.feed.end(new RejotError("CLOCK_SET_BACK", { detail: `by ${setBackMs} ms` }));
     }, heartbeatMs).unref();
+  }
+
+  /** kafkajs waits for minutes on a broker that hangs, before it says a word. */
+  #watchSilence(): void {
+    const { HEARTBEAT, FETCH, GROUP_JOIN } = this.#consumer.events;
+    const { heartbeatMs, fetchMaxWaitMs } = this.#options;
+    const longestMs = Math.max(SILENCE_MS, 2 * heartbeatMs, 2 * fetchMaxWaitMs);
+    let heardAtMs = performance.now();
+    let isSilent = false;
+    const heard = (): void => {
+      heardAtMs = performance.now();
+      if (isSilent) this.#options.onHeard();
+      isSilent = false;
+    };
+    for (const event of [HEARTBEAT, FETCH, GROUP_JOIN]) this.#consumer.on(event, heard);
+    this.#silenceTimer = setInterval(() => {
+      const silentMs = performance.now() - heardAtMs;
+      if (silentMs < longestMs) return;
+      isSilent = true;
+      const detail = `reading: nothing was heard for ${Math.round(silentMs / 1_000)} s; it is waited for`;
+      this.#options.onSilence(new RejotError("KAFKA_UNREACHABLE", { detail }));
+    }, SILENCE_MS / 4).unref();
   }
 
   async #onBatch({ batch, heartbeat }: EachBatchPayload): Promise<void> {

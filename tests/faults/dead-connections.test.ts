@@ -98,6 +98,37 @@ test("Kafka that acknowledges nothing is named while it is waited for", async ()
   expectEveryPositionOnce(await fixture.read("row"));
 });
 
+test("a sink names Kafka that answers nothing any more, and goes on by itself", async () => {
+  const stack = inject("stack");
+  const [host = "", port = ""] = stack.brokers[0]?.split(":") ?? [];
+  const ports = new Map<number, number>();
+  await using link = await Link.start({ host, port: Number(port) }, () => kafkaWire(ports));
+  ports.set(Number(port), link.port);
+  await using fixture = await sinkFixture({
+    sql: "CREATE TABLE item (id bigint PRIMARY KEY)",
+    schemas: [{ name: "item", properties: { id: { type: "integer" } }, required: ["id"], key: ["id"] }],
+    consumers: [{ name: "items", schema: "item", sql: "INSERT INTO item VALUES (:id)", deletes: "ignore" }],
+    adapt: ({ connections = [] }) => {
+      for (const { config } of connections)
+        if (config.connectionType === "kafka") config.brokers = [`${link.host}:${link.port}`];
+    },
+  });
+  const count = async () => (await fixture.database.query("SELECT FROM item")).length;
+  await using sink = await startSink(fixture.manifestPath);
+  await fixture.publish("item", [{ key: { id: 1 }, value: { id: 1 } }]);
+  await sink.eventually(async () => (await count()) === 1, "the first event");
+  link.stall();
+  await waitFor(() => sink.unit().lastError?.message.includes("nothing was heard"), {
+    timeoutMs: 40_000,
+    describe: () => `it to be named: ${JSON.stringify(sink.unit())}`,
+  });
+  expect(sink.unit().role).toBe("retrying");
+  link.heal();
+  await fixture.publish("item", [{ key: { id: 2 }, value: { id: 2 } }]);
+  await sink.eventually(async () => (await count()) === 2, "the second event");
+  await sink.eventually(async () => sink.unit().role === "active", "the status to be well again");
+});
+
 test("a sink stops at once although its connection to the destination is dead without a word", async () => {
   await using link = await Link.start(inject("stack").postgres, postgresWire);
   await using fixture = await sinkFixture({
