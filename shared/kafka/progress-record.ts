@@ -55,7 +55,7 @@ export function encodeProgress(record: ProgressRecord): string {
 
 /** Reads the value of a `progress` record. Throws PROGRESS_RECORD_INVALID. */
 export function decodeProgress(value: string): ProgressRecord {
-  const { commitLsn, endLsn, commitTime, ...rest } = read(progressSchema, value);
+  const { commitLsn, endLsn, commitTime, ...rest } = readRecord(progressSchema, value);
   return { commitLsn: parseLsn(commitLsn), endLsn: parseLsn(endLsn), commitTimeMs: commitTime, ...rest };
 }
 
@@ -66,10 +66,11 @@ export function encodeInstance(instance: string): string {
 
 /** Reads the value of an `owner` or `alive` record. Throws PROGRESS_RECORD_INVALID. */
 export function decodeInstance(value: string): string {
-  return read(instanceSchema, value).instance;
+  return readRecord(instanceSchema, value).instance;
 }
 
-function read<T>(schema: z.ZodType<T>, value: string): T {
+/** Reads the value of a record of the progress topic as its form has it. Throws PROGRESS_RECORD_INVALID. */
+export function readRecord<T>(schema: z.ZodType<T>, value: string): T {
   try {
     return schema.parse(JSON.parse(value));
   } catch (cause) {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { RejotError } from "../errors/error.ts";
+import { readRecord } from "./progress-record.ts";
 
 /** Key of the record of the progress topic that says which public schemas the stream follows, and by which tables. */
 export const PUBLISHED_KEY = "published";
@@ -29,9 +29,5 @@ export function encodePublished(record: PublishedRecord): { key: string; value: 
 
 /** Reads the value of the record. Throws PROGRESS_RECORD_INVALID. */
 export function decodePublished(value: string): PublishedRecord {
-  try {
-    return recordSchema.parse(JSON.parse(value));
-  } catch (cause) {
-    throw new RejotError("PROGRESS_RECORD_INVALID", { detail: value.slice(0, 200), cause });
-  }
+  return readRecord(recordSchema, value);
 }

@@ -1,6 +1,5 @@
 import { z } from "zod";
-import { RejotError } from "../errors/error.ts";
-import { lsnText } from "./progress-record.ts";
+import { lsnText, readRecord } from "./progress-record.ts";
 
 /** Key of the record of the progress topic that says that the topics were, or are, rebuilt from what is there. */
 export const REBUILD_KEY = "rebuild";
@@ -28,9 +27,5 @@ export function encodeRebuild(record: RebuildRecord): { key: string; value: stri
 
 /** Reads the value of the record. Throws PROGRESS_RECORD_INVALID. */
 export function decodeRebuild(value: string): RebuildRecord {
-  try {
-    return recordSchema.parse(JSON.parse(value));
-  } catch (cause) {
-    throw new RejotError("PROGRESS_RECORD_INVALID", { detail: value.slice(0, 200), cause });
-  }
+  return readRecord(recordSchema, value);
 }
