@@ -1,7 +1,8 @@
 import type { Transformation } from "../../shared/manifest/schema.ts";
 import {
+  columnNames,
   conjuncts,
-  outputColumns,
+  outputValue,
   pinnedColumns,
   selectShape,
   type TableReference,
@@ -122,7 +123,7 @@ function mayBeMissing(template: SqlTemplate, location: number): boolean {
 
 /** Whether an output field shows another table's column that a join or the WHERE says to be equal to the table's. */
 function isEqualTo(template: SqlTemplate, reference: TableReference, column: string, field: string): boolean {
-  const shown = qualifiedName(valueBehind(template, field));
+  const shown = qualifiedName(outputValue(template, field));
   const own = JSON.stringify([reference.alias ?? reference.name, column]);
   return (
     shown !== undefined &&
@@ -152,8 +153,7 @@ function holding(template: SqlTemplate): Node[] {
 }
 
 function qualifiedName(value: Node | undefined): string | undefined {
-  const fields = ((value?.ColumnRef as Node | undefined)?.fields as Node[] | undefined) ?? [];
-  const names = fields.map((node) => (node.String as Node | undefined)?.sval);
+  const names = columnNames(value);
   return names.length === 2 ? JSON.stringify(names) : undefined;
 }
 
@@ -164,26 +164,17 @@ function columnBehind(
   columnOf: (placeholder: string) => string | undefined,
   field: string,
 ): string | undefined {
-  const value = valueBehind(template, field);
+  const value = outputValue(template, field);
   const parameter = (value?.ParamRef as Node | undefined)?.number as number | undefined;
   if (parameter !== undefined) return columnOf(template.nameOf(parameter));
-  const fields = ((value?.ColumnRef as Node | undefined)?.fields as Node[] | undefined) ?? [];
-  const names = fields.map((node) => (node.String as Node | undefined)?.sval);
+  const names = columnNames(value);
   const alone = ((template.statement.fromClause as Node[] | undefined) ?? []).length === 1;
   const isOwn = names.length === 1 ? alone : names.at(-2) === (reference.alias ?? reference.name);
-  return isOwn ? (names.at(-1) as string | undefined) : undefined;
+  return isOwn ? names.at(-1) : undefined;
 }
 
 /** The constant that an output field always is, as a text to compare. */
 function constantBehind(template: SqlTemplate, field: string): string | undefined {
-  const constant = valueBehind(template, field)?.A_Const as Node | undefined;
+  const constant = outputValue(template, field)?.A_Const as Node | undefined;
   return constant === undefined ? undefined : JSON.stringify({ ...constant, location: undefined });
-}
-
-function valueBehind(template: SqlTemplate, field: string): Node | undefined {
-  const at = outputColumns(template).indexOf(field);
-  const target = ((template.statement.targetList as Node[] | undefined) ?? [])[at];
-  let value = (target?.ResTarget as Node | undefined)?.val as Node | undefined;
-  while (value?.TypeCast !== undefined) value = (value.TypeCast as Node).arg as Node;
-  return value;
 }

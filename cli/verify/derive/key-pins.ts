@@ -1,4 +1,9 @@
-import { outputColumns, pinnedColumns, selectShape } from "../../../shared/postgres/sql/select-shape.ts";
+import {
+  columnNames,
+  outputValue,
+  pinnedColumns,
+  selectShape,
+} from "../../../shared/postgres/sql/select-shape.ts";
 import type { Node, SqlTemplate } from "../../../shared/postgres/sql/template.ts";
 import type { TableInfo } from "../../../shared/postgres/table-info.ts";
 import { columnOfPlaceholder } from "../../../source-connector/transformer/read-mode.ts";
@@ -37,7 +42,8 @@ export function keyPins(
     const value = outputValue(template, field);
     const parameter = (value?.ParamRef as Node | undefined)?.number as number | undefined;
     if (parameter !== undefined) pinned.set(template.nameOf(parameter), field);
-    const [qualifier, column] = columnReference(value);
+    const names = columnNames(value);
+    const [qualifier, column] = [names.at(-2), names.at(-1)];
     for (const reference of tables.filter(({ topLevel }) => topLevel)) {
       if (qualifier !== undefined && qualifier !== (reference.alias ?? reference.name)) continue;
       if (qualifier === undefined && tables.length > 1) continue;
@@ -52,21 +58,4 @@ export function keyPins(
     pins.set(column, field);
   }
   return pins.size === 0 ? undefined : pins;
-}
-
-/** What an output column is made of, casts left aside. */
-function outputValue(template: SqlTemplate, field: string): Node | undefined {
-  const at = outputColumns(template).indexOf(field);
-  const target = ((template.statement.targetList as Node[] | undefined) ?? [])[at];
-  let value = (target?.ResTarget as Node | undefined)?.val as Node | undefined;
-  while (value?.TypeCast !== undefined) value = (value.TypeCast as Node).arg as Node;
-  return value;
-}
-
-function columnReference(
-  value: Node | undefined,
-): [qualifier: string | undefined, column: string | undefined] {
-  const fields = ((value?.ColumnRef as Node | undefined)?.fields as Node[] | undefined) ?? [];
-  const names = fields.map((node) => (node.String as Node | undefined)?.sval as string | undefined);
-  return [names.at(-2), names.at(-1)];
 }

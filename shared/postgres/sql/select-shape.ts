@@ -247,3 +247,18 @@ function walk(tree: unknown, visit: (kind: string, node: Node) => void): void {
     }
   }
 }
+
+/** What an output column is made of, casts left aside; undefined where there is no such column. */
+export function outputValue(template: SqlTemplate, name: string): Node | undefined {
+  const at = outputColumns(template).indexOf(name);
+  const target = ((template.statement.targetList as Node[] | undefined) ?? [])[at];
+  let value = (target?.ResTarget as Node | undefined)?.val as Node | undefined;
+  while (value?.TypeCast !== undefined) value = (value.TypeCast as Node).arg as Node;
+  return value;
+}
+
+/** The names of a reference to a column, the column's own last; empty for anything else. */
+export function columnNames(value: Node | undefined): readonly (string | undefined)[] {
+  const fields = ((value?.ColumnRef as Node | undefined)?.fields as Node[] | undefined) ?? [];
+  return fields.map((node) => (node.String as Node | undefined)?.sval as string | undefined);
+}
