@@ -56,15 +56,17 @@ export function tombstoneOf(topic: string, key: Buffer): EncodedEvent {
   return { topic, key, value: null, change: "", position: NOWHERE, timestampMs: 0 };
 }
 
+/** What a job begins a run with, and begins again with after a command. */
+function fresh(): Pick<Job, "ready" | "watched" | "attempts" | "notBeforeMs"> {
+  return { ready: false, watched: false, attempts: 0, notBeforeMs: 0 };
+}
+
+/** Lets a job look at its tables anew, at once. */
+export function refresh(job: Job): void {
+  Object.assign(job, fresh());
+}
+
 /** A job that has done nothing yet. */
 export function newJob(topic: BackfilledTopic, record: BackfillRecord | undefined): Job {
-  const fresh = {
-    ready: false,
-    watched: false,
-    attempts: 0,
-    notBeforeMs: 0,
-    rate: new Rate(),
-    removal: undefined,
-  };
-  return { ...topic, record, counts: countsOf(record), ...fresh };
+  return { ...topic, record, counts: countsOf(record), rate: new Rate(), removal: undefined, ...fresh() };
 }

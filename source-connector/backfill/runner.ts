@@ -13,7 +13,15 @@ import type { Lsn } from "../../shared/postgres/lsn.ts";
 import type { ChunkReader, Encoder, TopicKeys } from "../ports.ts";
 import type { ChunkWindows, Window } from "./chunk-windows.ts";
 import { afterChunk, beginning, isRefused, type Order, obeyed, restarted, withTables } from "./course.ts";
-import { type BackfilledTopic, type Counts, countsOf, type Job, newJob, tombstoneOf } from "./job.ts";
+import {
+  type BackfilledTopic,
+  type Counts,
+  countsOf,
+  type Job,
+  newJob,
+  refresh,
+  tombstoneOf,
+} from "./job.ts";
 import { Removal } from "./removal.ts";
 
 /** What a runner works with. */
@@ -142,10 +150,7 @@ export class BackfillRunner {
     job.record = record;
     job.counts = countsOf(record);
     job.removal = undefined;
-    job.ready = false;
-    job.watched = false;
-    job.attempts = 0;
-    job.notBeforeMs = 0;
+    refresh(job);
   }
 
   async #run(): Promise<void> {
@@ -189,12 +194,8 @@ export class BackfillRunner {
     if (record === undefined) return;
     if (isRefused(job.record, command)) this.#tellRefused(job, where);
     else this.#options.log.info({ schema: job.name, command }, "backfill: following a command");
-    if (record.id === job.record?.id) job.record = record;
+    if (record.id === job.record?.id) refresh(job);
     else this.#renew(job, record);
-    job.ready = false;
-    job.watched = false;
-    job.attempts = 0;
-    job.notBeforeMs = 0;
     await this.#write(job, record);
   }
 

@@ -43,10 +43,10 @@ export async function isOutdated(client: PostgresClient): Promise<boolean> {
   return rewritten.rowCount !== 0;
 }
 
-/** Ends the transaction, in the same message; tells whether it was outdated. */
-export async function commitUnlessOutdated(client: PostgresClient): Promise<boolean> {
+/** Tells the same, and ends the transaction in the same message. */
+export async function endOutdated(client: PostgresClient): Promise<boolean> {
   const [rewritten] = (await client.query(`${REWRITTEN_SQL}; COMMIT`)) as unknown as { rowCount: number }[];
-  return rewritten?.rowCount === 0;
+  return rewritten?.rowCount !== 0;
 }
 
 /** Resolves when every transaction that was running at the call, and had written, has ended. */

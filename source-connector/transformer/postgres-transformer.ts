@@ -3,7 +3,7 @@ import { type PostgresClient, postgresError, sqlState } from "../../shared/postg
 import type { Lsn } from "../../shared/postgres/lsn.ts";
 import type { Batch, Change, TextEvent, Transformer } from "../ports.ts";
 import { EventOrder, type Transformed } from "./event-order.ts";
-import { beginContaining, commitUnlessOutdated } from "./postgres-snapshot.ts";
+import { beginContaining, endOutdated } from "./postgres-snapshot.ts";
 import { FailedRun, StatementRuns } from "./statement-runs.ts";
 import type { SchemaPlan, TablePlan, TablePlans } from "./table-plans.ts";
 
@@ -82,7 +82,7 @@ export class PostgresTransformer implements Transformer {
     await runs.execute(this.#client);
     for (const transformed of work.flat()) this.#askForLeft(runs, transformed);
     await runs.execute(this.#client);
-    if (runs.hasReadTables) return (await commitUnlessOutdated(this.#client)) ? work : "outdated";
+    if (runs.hasReadTables) return (await endOutdated(this.#client)) ? "outdated" : work;
     await this.#client.query("COMMIT");
     return work;
   }

@@ -229,7 +229,7 @@ function parameterOf(side: Node): number | undefined {
 }
 
 /** The values of a list of String nodes; other nodes in it are passed over. */
-function strings(list: unknown): string[] {
+export function strings(list: unknown): string[] {
   return ((list as Node[] | undefined) ?? []).flatMap((item) => {
     const value = (item.String as Node | undefined)?.sval;
     return typeof value === "string" ? [value] : [];
@@ -237,7 +237,7 @@ function strings(list: unknown): string[] {
 }
 
 /** Visits every node of a tree. libpg-query leaves the kind out where the grammar knows it (RangeVar in INTO, larg). */
-function walk(tree: unknown, visit: (kind: string, node: Node) => void): void {
+export function walk(tree: unknown, visit: (kind: string, node: Node) => void): void {
   if (Array.isArray(tree)) {
     for (const item of tree) walk(item, visit);
   } else if (tree !== null && typeof tree === "object") {
