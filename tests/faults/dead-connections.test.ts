@@ -9,7 +9,8 @@ import {
 } from "../support/source.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { Link } from "./harness/link.ts";
-import { kafkaWire, postgresWire } from "./harness/wire.ts";
+import { kafkaLinks } from "./harness/pipeline.ts";
+import { postgresWire } from "./harness/wire.ts";
 
 const ROWS = "CREATE TABLE rows (id bigint PRIMARY KEY, n int NOT NULL);";
 
@@ -75,24 +76,23 @@ test("a transformation that is too slow for a batch is named, and tried again", 
 
 test("Kafka that acknowledges nothing is named while it is waited for", async () => {
   const stack = inject("stack");
-  const [host = "", port = ""] = stack.brokers[0]?.split(":") ?? [];
-  const ports = new Map<number, number>();
-  await using link = await Link.start({ host, port: Number(port) }, () => kafkaWire(ports));
-  ports.set(Number(port), link.port);
+  await using resources = new AsyncDisposableStack();
+  const links = await kafkaLinks(resources, stack.brokers);
+  const brokers = links.map(({ host, port }) => `${host}:${port}`);
   await using fixture = await createSourceFixture({
-    stack: { ...stack, brokers: [`${link.host}:${link.port}`] },
+    stack: { ...stack, brokers },
     sql: ROWS,
     schemas: rowSchema("SELECT id, n FROM rows WHERE id = :id"),
   });
   await using source = await fixture.start();
   await fixture.database.query("INSERT INTO rows VALUES (1, 1)");
   await fixture.published();
-  link.stall();
+  for (const link of links) link.stall();
   await fixture.database.query("INSERT INTO rows VALUES (2, 2)");
   await waitFor(() => source.status.lastError?.message.includes("nothing was acknowledged"), {
     describe: () => `it to be named: ${JSON.stringify(source.status)}`,
   });
-  link.heal();
+  for (const link of links) link.heal();
   await fixture.published();
   expect(source.status).toMatchObject({ role: "active", lastError: null });
   expectEveryPositionOnce(await fixture.read("row"));
@@ -100,30 +100,28 @@ test("Kafka that acknowledges nothing is named while it is waited for", async ()
 
 test("a sink names Kafka that answers nothing any more, and goes on by itself", async () => {
   const stack = inject("stack");
-  const [host = "", port = ""] = stack.brokers[0]?.split(":") ?? [];
-  const ports = new Map<number, number>();
-  await using link = await Link.start({ host, port: Number(port) }, () => kafkaWire(ports));
-  ports.set(Number(port), link.port);
+  await using resources = new AsyncDisposableStack();
+  const links = await kafkaLinks(resources, stack.brokers);
+  const brokers = links.map(({ host, port }) => `${host}:${port}`);
   await using fixture = await sinkFixture({
     sql: "CREATE TABLE item (id bigint PRIMARY KEY)",
     schemas: [{ name: "item", properties: { id: { type: "integer" } }, required: ["id"], key: ["id"] }],
     consumers: [{ name: "items", schema: "item", sql: "INSERT INTO item VALUES (:id)", deletes: "ignore" }],
     adapt: ({ connections = [] }) => {
-      for (const { config } of connections)
-        if (config.connectionType === "kafka") config.brokers = [`${link.host}:${link.port}`];
+      for (const { config } of connections) if (config.connectionType === "kafka") config.brokers = brokers;
     },
   });
   const count = async () => (await fixture.database.query("SELECT FROM item")).length;
   await using sink = await startSink(fixture.manifestPath);
   await fixture.publish("item", [{ key: { id: 1 }, value: { id: 1 } }]);
   await sink.eventually(async () => (await count()) === 1, "the first event");
-  link.stall();
+  for (const link of links) link.stall();
   await waitFor(() => sink.unit().lastError?.message.includes("nothing was heard"), {
     timeoutMs: 40_000,
     describe: () => `it to be named: ${JSON.stringify(sink.unit())}`,
   });
   expect(sink.unit().role).toBe("retrying");
-  link.heal();
+  for (const link of links) link.heal();
   await fixture.publish("item", [{ key: { id: 2 }, value: { id: 2 } }]);
   await sink.eventually(async () => (await count()) === 2, "the second event");
   await sink.eventually(async () => sink.unit().role === "active", "the status to be well again");

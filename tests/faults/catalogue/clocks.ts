@@ -1,7 +1,6 @@
 import type { SpawnedConnector } from "../../support/connector.ts";
-import { kafkaAdmin } from "../../support/kafka.ts";
 import { type Clock, connectorClock, noFaketime, serverClock } from "../harness/clocks.ts";
-import { type Fault, type FaultContext, until } from "../harness/fault.ts";
+import { type Fault, type FaultContext, membersOf, roleOf, until } from "../harness/fault.ts";
 import { ownPostgres } from "../harness/own-postgres.ts";
 
 const GROUP = "12. Clocks, credentials, certificates";
@@ -36,8 +35,6 @@ async function requireClock(connector: SpawnedConnector | undefined, movedMs: nu
   await until(() => Math.abs(movedBy() - movedMs) < 60_000, 20_000, `a clock that is wrong by ${movedMs} ms`);
 }
 
-const roleOf = async (connector: SpawnedConnector) => (await connector.status()).units[0]?.role;
-
 const standby = ofConnectors({
   id: "clock-back-standby",
   title: "the active source hangs, and is replaced although the clock is set back two hours meanwhile",
@@ -66,12 +63,8 @@ const group = ofConnectors({
   title: "the connectors' clock is set back two hours: sinks stay in their group, and share what there is",
   sinkArgs: ["--session-timeout-ms", String(SESSION_TIMEOUT_MS)],
   async run(context) {
-    const { pipeline, servers, last } = context;
-    await using admin = await kafkaAdmin(servers.brokers);
-    const members = async () => {
-      const { groups } = await admin.describeGroups([pipeline.group]);
-      return groups[0]?.state === "Stable" ? groups[0].members.length : 0;
-    };
+    const { pipeline, last } = context;
+    const members = () => membersOf(context);
     await clockOf(context).set(-2 * HOUR_MS);
     await last(1.5 * SESSION_TIMEOUT_MS);
     await until(async () => (await members()) === 1, 20_000, "the sink to be in its group");

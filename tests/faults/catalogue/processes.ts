@@ -1,6 +1,5 @@
 import type { SpawnedConnector } from "../../support/connector.ts";
-import { kafkaAdmin } from "../../support/kafka.ts";
-import { type Fault, type FaultContext, inTime, until } from "../harness/fault.ts";
+import { type Fault, type FaultContext, inTime, membersOf, roleOf, until } from "../harness/fault.ts";
 import type { Hold, Link } from "../harness/link.ts";
 import type { Pipeline } from "../harness/pipeline.ts";
 import { insertRows } from "../harness/tables.ts";
@@ -213,8 +212,6 @@ const atLeastOnce: Fault = {
   },
 };
 
-const roleOf = async (connector: SpawnedConnector) => (await connector.status()).units[0]?.role;
-
 /** The old one has records on their way when it stops; they arrive when another has taken over. */
 const sourceHangs: Fault = {
   id: "sigstop-source",
@@ -239,13 +236,6 @@ const sourceHangs: Fault = {
     if ((await roleOf(second)) !== "active") throw new Error(`the second is ${await roleOf(second)}`);
   },
 };
-
-/** How many members a stable group has. */
-async function membersOf({ pipeline, servers }: FaultContext): Promise<number> {
-  await using admin = await kafkaAdmin(servers.brokers);
-  const { groups } = await admin.describeGroups([pipeline.group]);
-  return groups[0]?.state === "Stable" ? groups[0].members.length : 0;
-}
 
 async function appliedBy({ destination }: Pipeline): Promise<number> {
   const [row] = await destination.query("SELECT sum(next_offset) AS n FROM rejot.progress");

@@ -1,5 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { ConnectorStatus } from "../../../shared/http/status.ts";
+import type { SpawnedConnector } from "../../support/connector.ts";
+import { kafkaAdmin } from "../../support/kafka.ts";
 import type { Random } from "../../support/random.ts";
 import { randomOf } from "../../support/random.ts";
 import { Confirmations } from "./confirmations.ts";
@@ -132,6 +134,18 @@ export function inTime<T>(work: Promise<T>, timeoutMs: number, what: string): Pr
 
 function wordsOf(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+/** The role of a connector's only unit. */
+export async function roleOf(connector: SpawnedConnector): Promise<string | undefined> {
+  return (await connector.status()).units[0]?.role;
+}
+
+/** How many sinks the group has; 0 while it is not stable. */
+export async function membersOf({ pipeline, servers }: FaultContext): Promise<number> {
+  await using admin = await kafkaAdmin(servers.brokers);
+  const { groups } = await admin.describeGroups([pipeline.group]);
+  return groups[0]?.state === "Stable" ? groups[0].members.length : 0;
 }
 
 /** Waits until a condition holds. */

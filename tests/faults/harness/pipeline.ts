@@ -233,7 +233,11 @@ export class Pipeline implements AsyncDisposable {
   }
 }
 
-async function kafkaLinks(resources: AsyncDisposableStack, brokers: readonly string[]): Promise<Link[]> {
+/** A link to each broker, by which clients then reach all of them. */
+export async function kafkaLinks(
+  resources: AsyncDisposableStack,
+  brokers: readonly string[],
+): Promise<Link[]> {
   const ports = new Map<number, number>();
   const links: Link[] = [];
   for (const broker of brokers) {
