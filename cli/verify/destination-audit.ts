@@ -71,7 +71,7 @@ export class DestinationAudit {
    * is complete.
    */
   async run(): Promise<void> {
-    const startedMs = Date.now();
+    const startedMs = performance.now();
     let before: Round | undefined;
     try {
       for (let round = 1; round <= this.#options.rounds; round++) {
@@ -129,7 +129,7 @@ export class DestinationAudit {
         const bounds = await reader.bounds([about.topic], signal);
         const begun = { check, opened, bounds };
         if (opened.kind === "incomparable") return begun;
-        watch.see(opened.progress, Date.now());
+        watch.see(opened.progress, performance.now());
         if (opened.progress.has(about.topic) || countWithin(bounds) === 0) return begun;
         await this.#awaitMoving(check, startedMs, "it has applied nothing of it yet");
       } catch (error) {
@@ -157,9 +157,9 @@ export class DestinationAudit {
   async #awaitMoving(check: DestinationCheck, startedMs: number, what: string): Promise<void> {
     const { about, watch, timeoutMs, signal } = this.#options;
     for (;;) {
-      watch.see(await check.progress(), Date.now());
+      watch.see(await check.progress(), performance.now());
       if (watch.movedSince(about.topic, startedMs)) return;
-      const stillMs = watch.stillMs(about.topic, Date.now());
+      const stillMs = watch.stillMs(about.topic, performance.now());
       if (stillMs >= timeoutMs)
         throw new RejotError("VERIFY_SINK_BEHIND", {
           detail: `${about.topic}: ${what}, and the offsets have not moved for ${Math.floor(stillMs / 1_000)} s`,

@@ -65,14 +65,14 @@ export async function beginAtPosition(options: SnapshotOptions): Promise<Lsn> {
  * do. Until they do, rows would be judged as those of a transaction that was rolled back.
  */
 async function awaitVisible({ server, reading, other, timeoutMs, signal }: SnapshotOptions): Promise<void> {
-  const deadlineMs = Date.now() + timeoutMs;
+  const deadlineMs = performance.now() + timeoutMs;
   const sql = "SELECT pg_current_snapshot()::text AS snapshot";
   const taken = parseSnapshot((await reading.query<{ snapshot: string }>(sql)).rows[0]?.snapshot ?? "");
   for (;;) {
     const now = parseSnapshot((await other.query<{ snapshot: string }>(sql)).rows[0]?.snapshot ?? "");
     const ending = [...now.inProgress].filter((xid) => xid < taken.xmax && !taken.inProgress.has(xid));
     if (ending.length === 0) return;
-    if (Date.now() > deadlineMs) throw new RejotError("VERIFY_SNAPSHOT_LATE", { detail: serverName(server) });
+    if (performance.now() > deadlineMs) throw new RejotError("VERIFY_SNAPSHOT_LATE", { detail: serverName(server) });
     await delay(POLL_MS, signal);
   }
 }

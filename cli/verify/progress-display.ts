@@ -12,8 +12,8 @@ export function progressDisplay(stream: NodeJS.WriteStream = process.stderr): Pr
   let lastMs = 0;
   return {
     show: (what) => {
-      if (Date.now() - lastMs < REDRAW_MS) return;
-      lastMs = Date.now();
+      if (performance.now() - lastMs < REDRAW_MS) return;
+      lastMs = performance.now();
       stream.write(`\r${what.slice(0, (stream.columns ?? 80) - 1)}\x1b[K`);
     },
     clear: () => {

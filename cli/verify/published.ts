@@ -38,7 +38,7 @@ export async function awaitPublished(
   lsn: Lsn,
   { timeoutMs, signal, patience }: AwaitOptions,
 ): Promise<PartitionBounds[]> {
-  const deadlineMs = Date.now() + timeoutMs;
+  const deadlineMs = performance.now() + timeoutMs;
   for (;;) {
     await view.refresh();
     const { progress } = view;
@@ -47,7 +47,7 @@ export async function awaitPublished(
       if (isReadable(progress, topic, bounds)) return bounds;
     }
     const standsAt = progress?.endLsn ?? "nowhere";
-    if (Date.now() >= deadlineMs || patience.stoodAt === standsAt) {
+    if (performance.now() >= deadlineMs || patience.stoodAt === standsAt) {
       patience.stoodAt = standsAt;
       throw behind(progress, topic, lsn, timeoutMs);
     }
