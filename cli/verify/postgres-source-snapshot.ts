@@ -72,7 +72,8 @@ async function awaitVisible({ server, reading, other, timeoutMs, signal }: Snaps
     const now = parseSnapshot((await other.query<{ snapshot: string }>(sql)).rows[0]?.snapshot ?? "");
     const ending = [...now.inProgress].filter((xid) => xid < taken.xmax && !taken.inProgress.has(xid));
     if (ending.length === 0) return;
-    if (performance.now() > deadlineMs) throw new RejotError("VERIFY_SNAPSHOT_LATE", { detail: serverName(server) });
+    if (performance.now() > deadlineMs)
+      throw new RejotError("VERIFY_SNAPSHOT_LATE", { detail: serverName(server) });
     await delay(POLL_MS, signal);
   }
 }
