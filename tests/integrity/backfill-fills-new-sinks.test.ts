@@ -1,4 +1,5 @@
 import { readFile, writeFile } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
 import type { Manifest } from "../../shared/manifest/schema.ts";
 import { waitForBackfill } from "../support/backfill.ts";
@@ -10,6 +11,7 @@ import { waitFor } from "../support/wait-for.ts";
 
 const ROWS = 600;
 const PARTITIONS = 3;
+const SEGMENT_MS = 100;
 
 /** Adds a copy of the items to the manifest. */
 async function addConsumer(fixture: SourceFixture, destination: TestDatabase): Promise<void> {
@@ -54,7 +56,11 @@ test("a sink that starts on an old, compacted topic gets all of the source's sta
   const topic = fixture.topicOf("item");
   await using admin = await kafkaAdmin();
   // As old as a topic can get in seconds: everything but the last segment is compacted as soon as possible.
-  const config = { "cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0" };
+  const config = {
+    "cleanup.policy": "compact",
+    "segment.ms": `${SEGMENT_MS}`,
+    "min.cleanable.dirty.ratio": "0",
+  };
   const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
   await createTopics(admin, [{ topic, numPartitions: PARTITIONS, configEntries }]);
   await fixture.database.query("DELETE FROM item WHERE id % 10 = 0");
@@ -66,6 +72,10 @@ test("a sink that starts on an old, compacted topic gets all of the source's sta
       await fixture.database.query("DELETE FROM item WHERE id % 10 = $1", [round]);
       await fixture.published();
     }
+    // A segment that is written to is never compacted: later events close those of the rounds.
+    await delay(3 * SEGMENT_MS);
+    await fixture.database.query("UPDATE item SET name = name || '.' WHERE id % 20 = 9");
+    await fixture.published();
   }
   // The first events of the rows that changed are gone.
   await waitFor(async () => (await fixture.read("item", { decode: false })).length < ROWS * 1.5, {
