@@ -5,6 +5,7 @@ import {
   decodeBackfill,
   encodeBackfillCommand,
 } from "../../shared/kafka/backfill-record.ts";
+import { answered, disconnect } from "../../shared/kafka/kafka-answers.ts";
 import { createKafka, type Kafka, kafkaError } from "../../shared/kafka/kafka-client.ts";
 import { createKafkaReader, type KafkaReader } from "../../shared/kafka/kafka-reader.ts";
 import { progressTopic } from "../../shared/kafka/naming.ts";
@@ -12,7 +13,6 @@ import type { ResolvedSource } from "../../shared/manifest/workspace.ts";
 import { createLogger } from "../../shared/observability/logger.ts";
 
 const FETCH_BYTES = 4 * 1024 * 1024;
-const TIMEOUT_MS = 30_000;
 
 /** What the progress topic of a source says about backfills, and the way to ask something of the source. */
 export class ProgressTopic {
@@ -36,14 +36,13 @@ export class ProgressTopic {
 
   /** Reads on to where the topic ends now. Throws KAFKA_*, PROGRESS_UNREADABLE when no source ever ran. */
   async refresh(): Promise<void> {
-    const signal = AbortSignal.timeout(TIMEOUT_MS);
-    const [bounds] = await this.#reader.bounds([this.#topic], signal);
+    const [bounds] = await this.#reader.bounds([this.#topic]);
     if (bounds === undefined)
       throw new RejotError("PROGRESS_UNREADABLE", { detail: `${this.#topic} does not exist` });
     let at = this.#nextOffset ?? bounds.start;
     if (at < bounds.start) at = bounds.start;
     while (at < bounds.end) {
-      const page = await this.#reader.fetch(bounds, at, FETCH_BYTES, signal);
+      const page = await this.#reader.fetch(bounds, at, FETCH_BYTES);
       for (const { key, value } of page.records) {
         if (key === null || value === null) continue;
         const entry = decodeBackfill(key.toString(), value.toString());
@@ -58,16 +57,13 @@ export class ProgressTopic {
   async send(name: string, command: BackfillCommand): Promise<void> {
     const producer = this.#kafka.producer({ idempotent: true, maxInFlightRequests: 1 });
     try {
-      await producer.connect();
-      await producer.send({
-        topic: this.#topic,
-        acks: -1,
-        messages: [encodeBackfillCommand(name, command)],
-      });
+      await answered(producer.connect());
+      const messages = [encodeBackfillCommand(name, command)];
+      await answered(producer.send({ topic: this.#topic, acks: -1, messages }));
     } catch (cause) {
       throw kafkaError(cause, "sending the command");
     } finally {
-      await producer.disconnect().catch(() => {});
+      await disconnect(producer);
     }
   }
 

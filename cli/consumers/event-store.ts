@@ -18,15 +18,16 @@ export async function readersOf(
   const connection = resolveSecrets(store, env);
   // The Kafka client, which most commands do without.
   const { createKafka, kafkaError } = await import("../../shared/kafka/kafka-client.ts");
+  const { answered, disconnect } = await import("../../shared/kafka/kafka-answers.ts");
   const { topicReaders } = await import("../../shared/kafka/kafka-topic-readers.ts");
   const { createLogger } = await import("../../shared/observability/logger.ts");
   const admin = createKafka(connection, { clientId: "rejot-kafka", logger: createLogger("cli") }).admin();
   try {
-    await admin.connect();
+    await answered(admin.connect());
     return await topicReaders(admin, topics);
   } catch (cause) {
     throw kafkaError(cause, "asking who reads a topic");
   } finally {
-    await admin.disconnect().catch(() => {});
+    await disconnect(admin);
   }
 }

@@ -21,6 +21,7 @@ import { requireSameHistory } from "../../source-connector/setup/starting-point.
 import { DestinationAudit } from "./destination-audit.ts";
 import { newReport, type PairReport } from "./pair-report.ts";
 import { PostgresDestinationCheck } from "./postgres-destination-check.ts";
+import { RecentlyAway } from "./recently-away.ts";
 import type { SchemaRows } from "./schema-rows.ts";
 import { SinkWatch } from "./sink-watch.ts";
 import { type AuditSettings, SourceAudit } from "./source-audit.ts";
@@ -58,17 +59,18 @@ export async function verify(
     options.onReport(report);
   };
   const { workspace, wants } = options;
+  const away = new RecentlyAway();
   for (const source of workspace.sources) {
     const publicSchemas = source.publicSchemas.filter(({ schema }) =>
       wants(schema.name, schema.version.major),
     );
-    if (publicSchemas.length > 0) await verifySource({ ...source, publicSchemas }, options, done);
+    if (publicSchemas.length > 0) await verifySource({ ...source, publicSchemas }, options, away, done);
   }
   for (const destination of workspace.destinations) {
     const consumers = destination.consumers.filter(({ consumerSchema: { publicSchema } }) =>
       wants(publicSchema.name, publicSchema.majorVersion),
     );
-    if (consumers.length > 0) await verifyDestination(destination, consumers, options, done);
+    if (consumers.length > 0) await verifyDestination(destination, consumers, options, away, done);
   }
   options.signal.throwIfAborted();
   return { reports, failure };
@@ -76,7 +78,12 @@ export async function verify(
 
 type Done = (report: PairReport, error?: unknown) => void;
 
-async function verifySource(source: ResolvedSource, options: VerifyOptions, done: Done): Promise<void> {
+async function verifySource(
+  source: ResolvedSource,
+  options: VerifyOptions,
+  away: RecentlyAway,
+  done: Done,
+): Promise<void> {
   const { config, signal, timeoutMs, workDir = tmpdir(), ...settings } = options;
   await using cleanup = new AsyncDisposableStack();
   const { topicPrefix = "" } = source.eventStore;
@@ -94,7 +101,8 @@ async function verifySource(source: ResolvedSource, options: VerifyOptions, done
     const reader = createKafkaReader(kafka);
     cleanup.defer(() => reader.close());
     const topic = progressTopic(topicPrefix, source.manifestSlug, source.dataStoreSlug);
-    const progress = await ProgressWatcher.start(kafka, topic, signal);
+    const start = () => ProgressWatcher.start(kafka, topic, signal);
+    const progress = await away.ask(source.eventStore, start);
     cleanup.defer(() => progress.stop());
     // LSNs of another cluster, or of another line of its history, mean nothing.
     requireSameHistory({ progress: progress.progress, ...(await rows.identity()) });
@@ -111,10 +119,12 @@ async function verifySource(source: ResolvedSource, options: VerifyOptions, done
         progress,
         reader,
       });
-      await audit.run().then(
-        () => done(audit.report),
-        (error: unknown) => done(audit.report, error),
-      );
+      await away
+        .ask(source.eventStore, () => audit.run())
+        .then(
+          () => done(audit.report),
+          (error: unknown) => done(audit.report, error),
+        );
     }
   } catch (error) {
     signal.throwIfAborted();
@@ -138,6 +148,7 @@ async function verifyDestination(
   destination: ResolvedDestination,
   consumers: readonly ResolvedConsumer[],
   options: VerifyOptions,
+  away: RecentlyAway,
   done: Done,
 ): Promise<void> {
   const { workDir = tmpdir(), config: _config, ...settings } = options;
@@ -164,10 +175,12 @@ async function verifyDestination(
         about: aboutConsumer(destination, consumer),
         createCheck: () => new PostgresDestinationCheck(check),
       });
-      const error = await audit.run().then(
-        () => undefined,
-        (reason: unknown) => reason,
-      );
+      const error = await away
+        .ask(eventStore, () => audit.run())
+        .then(
+          () => undefined,
+          (reason: unknown) => reason,
+        );
       if (consumer.publicSchema === undefined) audit.report.notes.push(UNKNOWN_PUBLISHER);
       done(audit.report, error);
     }

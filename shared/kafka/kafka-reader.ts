@@ -2,6 +2,7 @@ import type { Kafka } from "kafkajs";
 import { untilAborted } from "../lifecycle/abort.ts";
 import { retry } from "../lifecycle/backoff.ts";
 import { type CommittedRecord, committedRecords, offsetBehind } from "./committed-records.ts";
+import { answered, disconnect } from "./kafka-answers.ts";
 import { kafkaError } from "./kafka-client.ts";
 import { type Broker, clusterFactory, type PartitionResponse } from "./kafka-cluster.ts";
 import { atLeast } from "./offsets.ts";
@@ -25,16 +26,16 @@ export interface PartitionBounds {
 /**
  * Random-access, read_committed reads. No consumer group: nothing is committed, joined or left behind on the broker,
  * and a read at an offset is one request. Calls may run side by side. All throw KAFKA_UNREACHABLE when Kafka does not
- * answer in time, KAFKA_DENIED, and the signal's reason.
+ * answer within 20 s, KAFKA_DENIED, and the signal's reason.
  */
 export interface KafkaReader {
   /** Start and end of every partition of the topics that exist; of others, none. */
-  bounds(topics: readonly string[], signal: AbortSignal): Promise<PartitionBounds[]>;
+  bounds(topics: readonly string[], signal?: AbortSignal): Promise<PartitionBounds[]>;
   /**
    * Committed records from an offset on, about `maxBytes` of them, at least one batch if there is one.
    * The offset must be from `start` up to, but not including, `end` of the partition's bounds.
    */
-  fetch(at: PartitionBounds, offset: bigint, maxBytes: number, signal: AbortSignal): Promise<FetchedPage>;
+  fetch(at: PartitionBounds, offset: bigint, maxBytes: number, signal?: AbortSignal): Promise<FetchedPage>;
   /** Closes the connections; a later call opens them again. */
   close(): Promise<void>;
 }
@@ -65,6 +66,8 @@ const IDLE_CLOSE_MS = 60_000;
 const GIVE_UP_MS = 8_000;
 /** Tried when a fetch brings no record at all, before the rest of the partition is taken as compacted away. */
 const WIDE_FETCH_BYTES = 16 * 1024 * 1024;
+
+const NEVER = new AbortController().signal;
 
 /** Reads with the settings of a kafkajs instance. Connects at the first call, closes after a minute without one. */
 export function createKafkaReader(kafka: Kafka): KafkaReader {
@@ -100,7 +103,7 @@ class Reader implements KafkaReader {
     this.#isolationLevel = isolationLevel;
   }
 
-  bounds(topics: readonly string[], signal: AbortSignal): Promise<PartitionBounds[]> {
+  bounds(topics: readonly string[], signal = NEVER): Promise<PartitionBounds[]> {
     return this.#attempt("reading offsets", signal, async (cluster) => {
       const asked: { topic: string; partitions: { partition: number }[] }[] = [];
       for (const topic of topics) {
@@ -118,12 +121,7 @@ class Reader implements KafkaReader {
     });
   }
 
-  async fetch(
-    at: PartitionBounds,
-    offset: bigint,
-    maxBytes: number,
-    signal: AbortSignal,
-  ): Promise<FetchedPage> {
+  async fetch(at: PartitionBounds, offset: bigint, maxBytes: number, signal = NEVER): Promise<FetchedPage> {
     let { messages, abortedTransactions } = await this.#fetchOnce(at, offset, maxBytes, signal);
     if (messages.length === 0) {
       ({ messages, abortedTransactions } = await this.#fetchOnce(at, offset, WIDE_FETCH_BYTES, signal));
@@ -137,7 +135,8 @@ class Reader implements KafkaReader {
     clearTimeout(this.#idle);
     const cluster = this.#cluster;
     this.#cluster = undefined;
-    await cluster?.then((c) => c.disconnect()).catch(() => {});
+    // One that is still connecting may never be connected.
+    if (cluster !== undefined) await disconnect({ disconnect: () => cluster.then((c) => c.disconnect()) });
   }
 
   #fetchOnce(
@@ -187,7 +186,7 @@ class Reader implements KafkaReader {
       if (isUnknownTopic(error)) return false;
       throw error;
     } finally {
-      await cluster.disconnect().catch(() => {});
+      await disconnect(cluster);
     }
   }
 
@@ -210,10 +209,7 @@ class Reader implements KafkaReader {
     this.#cluster ??= this.#connect();
     const current = this.#cluster;
     try {
-      const cluster = await current;
-      // Without topics it would ask for all that the brokers have.
-      if (cluster.targetTopics.size > 0) await cluster.refreshMetadataIfNecessary();
-      return await work(cluster);
+      return await answered(ask(current, work));
     } catch (error) {
       // Whatever it was (a broker gone, a leader moved, a topic deleted), a new cluster knows no old state.
       if (this.#cluster === current) await this.close();
@@ -229,6 +225,13 @@ class Reader implements KafkaReader {
     await cluster.connect();
     return cluster;
   }
+}
+
+async function ask<T>(connected: Promise<Cluster>, work: (cluster: Cluster) => Promise<T>): Promise<T> {
+  const cluster = await connected;
+  // Without topics it would ask for all that the brokers have.
+  if (cluster.targetTopics.size > 0) await cluster.refreshMetadataIfNecessary();
+  return await work(cluster);
 }
 
 async function addTopic(cluster: Cluster, topic: string): Promise<void> {

@@ -1,4 +1,5 @@
 import { type Admin, AssignerProtocol, type GroupDescription } from "kafkajs";
+import { answered } from "./kafka-answers.ts";
 import { kafkaError } from "./kafka-client.ts";
 import type { TopicReader } from "./topic-reader.ts";
 
@@ -11,15 +12,15 @@ const CONCURRENCY = 16;
  */
 export async function topicReaders(admin: Admin, topics: readonly string[]): Promise<TopicReader[]> {
   try {
-    const existing = new Set(await admin.listTopics());
+    const existing = new Set(await answered(admin.listTopics()));
     const wanted = topics.filter((topic) => existing.has(topic));
     if (wanted.length === 0) return [];
     const ends = new Map<string, Map<number, number>>();
     for (const topic of wanted) {
-      const offsets = await admin.fetchTopicOffsets(topic);
+      const offsets = await answered(admin.fetchTopicOffsets(topic));
       ends.set(topic, new Map(offsets.map(({ partition, high }) => [partition, Number(high)])));
     }
-    const { groups } = await admin.listGroups();
+    const { groups } = await answered(admin.listGroups());
     const ids = groups.filter(({ protocolType }) => isConsumer(protocolType)).map(({ groupId }) => groupId);
     const found = await inParallel(ids, (group) => readerOf(admin, group, ends));
     return found.flat().sort((a, b) => a.topic.localeCompare(b.topic) || a.group.localeCompare(b.group));
@@ -38,9 +39,9 @@ async function readerOf(
   group: string,
   ends: ReadonlyMap<string, ReadonlyMap<number, number>>,
 ): Promise<TopicReader[]> {
-  const committed = await admin.fetchOffsets({ groupId: group, topics: [...ends.keys()] });
+  const committed = await answered(admin.fetchOffsets({ groupId: group, topics: [...ends.keys()] }));
   // Groups of Kafka 4's new protocol have no description here: what they committed is all that is known of them.
-  const described = await admin.describeGroups([group]).catch(() => undefined);
+  const described = await answered(admin.describeGroups([group])).catch(() => undefined);
   const description = described?.groups[0];
   return committed.flatMap(({ topic, partitions }) => {
     const members = subscribers(description, topic);

@@ -3,7 +3,6 @@ import { deadLetterTopic } from "../../shared/kafka/naming.ts";
 import { LETTER_PARTITION, type LetterContent, readLetter } from "./letter.ts";
 
 const PAGE_BYTES = 1024 * 1024;
-const TIMEOUT_MS = 30_000;
 
 interface Page extends FetchedPage {
   readonly from: bigint;
@@ -48,15 +47,14 @@ export class KafkaLetters {
   async #page(topic: string, offset: bigint): Promise<Page | undefined> {
     const kept = this.#pages.get(topic);
     if (kept !== undefined && offset >= kept.from && offset < kept.nextOffset) return kept;
-    const signal = AbortSignal.timeout(TIMEOUT_MS);
     let bounds = this.#bounds.get(topic);
     if (bounds === undefined || offset >= bounds.end) {
-      const all = await this.#reader.bounds([topic], signal);
+      const all = await this.#reader.bounds([topic]);
       bounds = all.find(({ partition }) => partition === LETTER_PARTITION);
       this.#bounds.set(topic, bounds);
     }
     if (bounds === undefined || offset < bounds.start || offset >= bounds.end) return undefined;
-    const page = { from: offset, ...(await this.#reader.fetch(bounds, offset, PAGE_BYTES, signal)) };
+    const page = { from: offset, ...(await this.#reader.fetch(bounds, offset, PAGE_BYTES)) };
     this.#pages.set(topic, page);
     return page;
   }

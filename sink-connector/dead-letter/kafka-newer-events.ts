@@ -8,7 +8,6 @@ import type { JudgedLetter, SeenEvent, Verdict } from "./newer-events.ts";
 import { NewerEvents } from "./newer-events.ts";
 
 const PAGE_BYTES = 4 * 1024 * 1024;
-const TIMEOUT_MS = 60_000;
 
 /** Which consumer schemas have not applied which of the events: their letters that are not replayed. */
 export type UnappliedLookUp = (
@@ -60,8 +59,7 @@ export class PartitionScan {
   }
 
   async #readToEnd(): Promise<bigint> {
-    const signal = AbortSignal.timeout(TIMEOUT_MS);
-    const all = await this.#reader.bounds([this.#partition.topic], signal);
+    const all = await this.#reader.bounds([this.#partition.topic]);
     const bounds = all.find(({ partition }) => partition === this.#partition.partition);
     if (bounds === undefined) return 0n;
     if (this.#next < bounds.start) this.#next = bounds.start;
@@ -70,7 +68,7 @@ export class PartitionScan {
   }
 
   async #readPage(bounds: PartitionBounds): Promise<void> {
-    const page = await this.#reader.fetch(bounds, this.#next, PAGE_BYTES, AbortSignal.timeout(TIMEOUT_MS));
+    const page = await this.#reader.fetch(bounds, this.#next, PAGE_BYTES);
     const events = page.records.map(seenEvent).filter((event) => this.#newer.concerns(event.keyDigest));
     const unapplied = events.length === 0 ? NONE : await this.#unapplied(events.map(({ offset }) => offset));
     for (const event of events) this.#newer.see(event, unapplied.get(event.offset) ?? NOBODY);
