@@ -61,7 +61,7 @@ export async function planDestination(destination: ResolvedDestination): Promise
       const detail = `dead letters of ${consumerName} would go to ${letters}`;
       throw new RejotError("TOPIC_NAME_INVALID", { detail, hint: LETTERS_HINT });
     }
-    consumers.push({ name: consumerName, onError: config.onError ?? "stop" });
+    consumers.push({ name: consumerName, topic: consumer.topic, onError: config.onError ?? "stop" });
     routes.push({
       topic: consumer.topic,
       sql: await add("sql", config.sql),

@@ -3,6 +3,7 @@ import { retry } from "../shared/lifecycle/backoff.ts";
 import { createLogger } from "../shared/observability/logger.ts";
 import { isTransientPostgresError, sqlState } from "../shared/postgres/client.ts";
 import { isStatementsFault } from "./applier/applier.ts";
+import { readPlace } from "./applier/postgres-progress.ts";
 import { PostgresSession } from "./applier/postgres-session.ts";
 import { sinkSettings } from "./config.ts";
 import { PartitionScan } from "./dead-letter/kafka-newer-events.ts";
@@ -10,6 +11,7 @@ import type { LetterContent } from "./dead-letter/letter.ts";
 import type { Verdict } from "./dead-letter/newer-events.ts";
 import {
   type LetterFilter,
+  type LetterNow,
   type LetterState,
   lookAt,
   type NotedLetter,
@@ -128,7 +130,7 @@ class Replay {
         connection: destination.connection,
         group,
         statements: plan.statements,
-        consumerNames: plan.consumers.map(({ name }) => name),
+        consumers: plan.consumers,
         keepsLetters: true,
         lockTimeoutMs: sinkSettings.lockTimeoutMs.default,
         applyTimeoutMs: sinkSettings.applyTimeoutMs.default,
@@ -198,7 +200,7 @@ class Replay {
   ): Promise<ReplayOutcome> {
     const { group } = this.#letters;
     return this.#session.transaction(async (client) => {
-      const now = await lookAt(client, group, letter, true);
+      const now = await lookNow(client, group, letter, true);
       const hindrance = this.#hindrance(letter, now);
       if (hindrance !== undefined) return { result: hindrance, commit: false };
       const verdict = await this.#judge(letter, content, scan, now?.nextOffset ?? 0);
@@ -216,7 +218,7 @@ class Replay {
     scan: PartitionScan,
   ): Promise<ReplayOutcome> {
     const { client, group } = this.#letters;
-    const now = await this.#letters.query(() => lookAt(client, group, letter, false));
+    const now = await this.#letters.query(() => lookNow(client, group, letter, false));
     const hindrance = this.#hindrance(letter, now);
     if (hindrance !== undefined) return hindrance;
     const verdict = await this.#judge(letter, content, scan, now?.nextOffset ?? 0);
@@ -225,7 +227,7 @@ class Replay {
   }
 
   /** Why a letter may not be applied now, whatever its event is. */
-  #hindrance(letter: NotedLetter, now: Awaited<ReturnType<typeof lookAt>>): ReplayOutcome | undefined {
+  #hindrance(letter: NotedLetter, now: Now | undefined): ReplayOutcome | undefined {
     if (now === undefined || now.nextOffset <= letter.offset) return { kind: "unpassed" };
     const { state, earlierWaiting } = now;
     if (!this.#options.states.includes(state)) return { kind: "settled", state };
@@ -276,6 +278,24 @@ class Replay {
     const noted = { code, message: message.slice(0, MAX_MESSAGE_CHARACTERS) };
     await this.#letters.query(() => noteFailure(client, group, letter, noted));
   }
+}
+
+/** A letter, and where its consumer schema goes on: the events before are applied or set aside. */
+interface Now extends LetterNow {
+  readonly nextOffset: number;
+}
+
+/** Undefined when the letter, or all progress, was forgotten meanwhile. */
+async function lookNow(
+  client: Parameters<typeof lookAt>[0],
+  group: string,
+  letter: NotedLetter,
+  lock: boolean,
+): Promise<Now | undefined> {
+  const nextOffset = await readPlace(client, group, letter, lock);
+  // Only now: what it sees was committed while the lock was waited for.
+  const found = await lookAt(client, group, letter, lock);
+  return nextOffset === undefined || found === undefined ? undefined : { ...found, nextOffset };
 }
 
 /** The letter itself is to blame. */

@@ -72,9 +72,43 @@ export interface PartitionPlace extends TopicPartition {
   readonly nextOffset: number;
 }
 
-/** How far a partition is, as the destination's own table says. */
+/** What the destination's row says of the consumer schemas that read a partition. */
+export interface PlacesRow {
+  /** Where the one that is furthest goes on. */
+  readonly nextOffset: number;
+  /**
+   * Every consumer schema that ever read the partition, by its name: null when it goes on at `nextOffset`, else the
+   * offset at which it does. Null in a row of a version that kept no such list: all that read it go on at `nextOffset`.
+   */
+  readonly consumers: Readonly<Record<string, number | null>> | null;
+}
+
+/**
+ * Where the consumer schemas of one partition go on. Those that a sink has are as a rule in step. One that is new begins
+ * at the topic's beginning, and one that was out of the manifest for a while where it was: what the others have applied
+ * already is read again for it alone, until it has come up with them.
+ */
+export interface ConsumerPlaces {
+  readonly row: PlacesRow;
+  /** Where reading goes on: every one of them has applied what comes before. */
+  readonly readFrom: number;
+  /** Whether all of them are at the same place, so that every event is for every one. */
+  readonly areInStep: boolean;
+  /** Those that are behind the furthest, and where they go on. */
+  readonly behind: ReadonlyMap<string, number>;
+  /** Whether a consumer schema has not applied the event at an offset yet. */
+  needs(name: string, offset: number): boolean;
+  /**
+   * The places once all events before `endOffset`, from `readFrom` on, are applied. Consumer schemas that this sink does
+   * not have stay where they are: another version of the manifest may have them.
+   */
+  movedTo(endOffset: number): ConsumerPlaces;
+}
+
+/** How far a partition is, as the destination's own table says: `nextOffset` is where its consumer schemas read on. */
 export interface PartitionProgress extends PartitionPlace {
-  /** Position of the last event applied, `<commit LSN>:<index>`; null before the first. */
+  readonly places: ConsumerPlaces;
+  /** Position of the last event applied before `places.row.nextOffset`, `<commit LSN>:<index>`; null before the first. */
   readonly position: string | null;
 }
 
@@ -148,10 +182,11 @@ export interface Holds {
   clear(): void;
 }
 
-/** Where a partition must be in the destination, and where it is once the batch is applied. */
-export interface ProgressMove extends TopicPartition {
-  readonly expectedOffset: number;
-  readonly nextOffset: number;
+/** Where a partition must be in the destination, and where it is, and reads on, once the batch is applied. */
+export interface ProgressMove extends PartitionPlace {
+  readonly from: ConsumerPlaces;
+  readonly places: ConsumerPlaces;
+  /** Position of the last event that none had applied before; null leaves it. */
   readonly position: string | null;
 }
 
@@ -169,7 +204,7 @@ export type WriteOutcome = "applied" | "stale";
  * Lost connections, deadlocks and the like are tried again inside, without end, until the signal is aborted.
  */
 export interface Destination {
-  /** Progress of the partitions; a partition seen for the first time starts at `firstOffset`. */
+  /** Progress of the partitions; a partition or a consumer schema seen for the first time starts at `firstOffset`. */
   progress(partitions: readonly PartitionBounds[]): Promise<PartitionProgress[]>;
   /**
    * Applies in one transaction. Throws CallFailed when one statement is to blame, BatchTooSlow when several events

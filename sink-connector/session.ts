@@ -16,7 +16,7 @@ import { KafkaDeadLetters } from "./dead-letter/kafka-dead-letters.ts";
 import { EventDecoder } from "./decoder/event-decoder.ts";
 import { checkAgainstRegistry, type DestinationPlan, registeredContracts } from "./destination-plan.ts";
 import { runPipeline } from "./pipeline.ts";
-import type { PartitionPoint } from "./ports.ts";
+import type { PartitionPoint, PartitionProgress } from "./ports.ts";
 import { watchWaitingLetters } from "./postgres-waiting-letters.ts";
 import { type Notice, watchRegistry } from "./registry-notices.ts";
 import type { UnitState } from "./unit-state.ts";
@@ -47,6 +47,8 @@ export class Session {
   readonly #kafka: Kafka;
   readonly #postgres: PostgresDestination;
   readonly #holds = new HeldTopics();
+  /** Consumer schemas that were behind others, as they were told of. */
+  readonly #joining = new Set<string>();
 
   constructor(options: SessionOptions) {
     const { destination, plan, config, logger, drain, state } = options;
@@ -63,7 +65,7 @@ export class Session {
         group: plan.group,
         statements: plan.statements,
         accepted: options.accepted,
-        consumerNames: plan.consumers.map((consumer) => consumer.name),
+        consumers: plan.consumers,
         keepsLetters: plan.consumers.some(({ onError }) => onError === "dlq"),
         lockTimeoutMs: config.lockTimeoutMs,
         applyTimeoutMs: config.applyTimeoutMs,
@@ -134,6 +136,7 @@ export class Session {
           placed: (places) => {
             this.#options.worked();
             state.placed(places);
+            this.#tellJoining(places);
           },
           held: (error, isNew) => this.#tellHeld(error, isNew),
           displaced: (moves) =>
@@ -149,6 +152,20 @@ export class Session {
       await consumer.stop();
       state.feed = undefined;
       this.#holds.clear();
+    }
+  }
+
+  #tellJoining(places: readonly PartitionProgress[]): void {
+    for (const { topic, places: at } of places) {
+      for (const consumerSchema of at.behind.keys()) {
+        const name = `${topic} ${consumerSchema}`;
+        if (this.#joining.has(name)) continue;
+        this.#joining.add(name);
+        this.#options.logger.info(
+          { topic, consumerSchema },
+          "a consumer schema is behind the others of its topic: they wait until it has applied what they have",
+        );
+      }
     }
   }
 

@@ -5,10 +5,12 @@ import type { Metrics } from "../shared/observability/metrics.ts";
 import type { AssignmentFeed } from "./consumer/assignment-feed.ts";
 import type { LetterCount } from "./dead-letter/postgres-letter-book.ts";
 import {
+  type ConsumerPlaces,
   type DeadLetter,
   type EventRun,
   type Hold,
   type Holds,
+  type PartitionPlace,
   type PartitionProgress,
   type ProgressMove,
   partitionName,
@@ -22,8 +24,8 @@ export class UnitState {
   readonly #destination: ResolvedDestination;
   readonly #group: string;
   readonly #metrics: SinkMetrics;
-  /** The offset that follows the last event applied. */
-  readonly #applied = new Map<string, number>();
+  /** Where each partition reads on, once what was read is applied. */
+  readonly #places = new Map<string, PartitionPlace & { readonly places: ConsumerPlaces }>();
   #waiting = new Map<string, LetterCount>();
   #role: UnitRole = "starting";
   #position: string | null = null;
@@ -64,7 +66,7 @@ export class UnitState {
     this.#metrics.batchSize.observe(labels, events);
     this.#metrics.applySeconds.observe(labels, seconds);
     for (const move of moves) {
-      this.#applied.set(partitionName(move), move.nextOffset);
+      this.#places.set(partitionName(move), move);
       this.#position = move.position ?? this.#position;
     }
     const nowMs = Date.now();
@@ -79,7 +81,7 @@ export class UnitState {
 
   /** The destination has said where it is. */
   placed(places: readonly PartitionProgress[]): void {
-    for (const place of places) this.#applied.set(partitionName(place), place.nextOffset);
+    for (const place of places) this.#places.set(partitionName(place), place);
     this.recovered();
   }
 
@@ -130,6 +132,7 @@ export class UnitState {
 
   get status(): UnitStatus {
     const { partitions, behind } = this.#partitions();
+    const catchingUp = this.#catchingUp();
     return {
       manifestSlug: this.#destination.manifestSlug,
       dataStore: this.#destination.dataStoreSlug,
@@ -143,6 +146,7 @@ export class UnitState {
         bufferedEvents: this.feed?.overview().bufferedRows ?? 0,
         ...(this.applyMode === undefined ? {} : { applyMode: this.applyMode }),
         ...(this.holds.all.length === 0 ? {} : { heldTopics: this.holds.all.map(describeHold) }),
+        ...(catchingUp.length === 0 ? {} : { catchingUp }),
         ...(this.notices.length === 0 ? {} : { warnings: this.notices }),
         partitions,
       },
@@ -162,7 +166,7 @@ export class UnitState {
   #partitions() {
     let behind = 0;
     const partitions = (this.feed?.overview().partitions ?? []).map((p) => {
-      const applied = this.#applied.get(partitionName(p)) ?? null;
+      const applied = this.#places.get(partitionName(p))?.nextOffset ?? null;
       // With all events applied, what was read beyond the last of them are Kafka's own control records.
       const at = (p.isApplied ? p.fetchedOffset : null) ?? applied;
       const lag = at === null || p.highWatermark === null ? null : Math.max(0, p.highWatermark - at);
@@ -170,6 +174,17 @@ export class UnitState {
       return { topic: p.topic, partition: p.partition, nextOffset: applied ?? p.fetchedOffset, lag };
     });
     return { partitions, behind };
+  }
+
+  /** Consumer schemas that apply what others of their topic have applied already. */
+  #catchingUp() {
+    return (this.feed?.overview().partitions ?? []).flatMap((partition) => {
+      const { topic, partition: number } = partition;
+      const { behind, row } = this.#places.get(partitionName(partition))?.places ?? {};
+      return [...(behind ?? [])].map(([consumerSchema, nextOffset]) => {
+        return { consumerSchema, topic, partition: number, nextOffset, others: row?.nextOffset };
+      });
+    });
   }
 
   #lagMs(partitionCount: number, behind: number): number | null {

@@ -36,7 +36,9 @@ class Topic {
   }
 
   get progress(): SinkProgress {
-    return this.applied === 0 ? new Map() : new Map([[ABOUT.topic, new Map([[0, BigInt(this.applied)]])]]);
+    if (this.applied === 0) return { applied: undefined, stored: new Map() };
+    const applied = new Map([[0, BigInt(this.applied)]]);
+    return { applied, stored: new Map([[ABOUT.topic, String(this.applied)]]) };
   }
 
   get reader(): KafkaReader {
@@ -184,11 +186,11 @@ test("a sink that has applied nothing yet is waited for; where nothing was publi
 
 test("a sink that stands still is waited for once, not for each of its topics", async () => {
   const watch = new SinkWatch();
-  const other = new Map([["other", new Map([[0, 1n]])]]);
-  watch.see(other, 0);
-  watch.see(other, 5_000);
+  const at = (offset: number) => ({ applied: undefined, stored: new Map([["other", `0 ${offset}`]]) });
+  watch.see(at(1), 0);
+  watch.see(at(1), 5_000);
   expect([watch.stillMs("other", 6_000), watch.movedSince("other", 0)]).toEqual([6_000, false]);
-  watch.see(new Map([["other", new Map([[0, 2n]])]]), 7_000);
+  watch.see(at(2), 7_000);
   expect([watch.stillMs("other", 8_000), watch.movedSince("other", 6_500)]).toEqual([1_000, true]);
   expect(watch.movedSince("other", 7_500)).toBe(false);
 });

@@ -107,7 +107,7 @@ export class DestinationAudit {
       if (opened.kind === "incomparable") report.incomparable = opened.reason;
       else {
         report.notes.push(...opened.notes);
-        const applied = opened.progress.get(about.topic) ?? new Map<number, bigint>();
+        const applied = opened.progress.applied ?? new Map<number, bigint>();
         await this.#compare(check, applied, bounds, round, before);
       }
       return round;
@@ -130,7 +130,7 @@ export class DestinationAudit {
         const begun = { check, opened, bounds };
         if (opened.kind === "incomparable") return begun;
         watch.see(opened.progress, performance.now());
-        if (opened.progress.has(about.topic) || countWithin(bounds) === 0) return begun;
+        if (opened.progress.applied !== undefined || countWithin(bounds) === 0) return begun;
         await this.#awaitMoving(check, startedMs, "it has applied nothing of it yet");
       } catch (error) {
         await check.close();

@@ -10,11 +10,16 @@ export interface TopicEvent {
   readonly value: Buffer | null;
 }
 
-/** Partition → the offset of the next event that a destination will apply: all below is applied, nothing else is. */
+/** Partition → the offset of the next event that a consumer schema will apply: all below is applied, nothing else is. */
 export type AppliedOffsets = ReadonlyMap<number, bigint>;
 
-/** What a sink has applied of each of its topics; of one that it never applied anything of, there is nothing. */
-export type SinkProgress = ReadonlyMap<string, AppliedOffsets>;
+/** How far a sink is. */
+export interface SinkProgress {
+  /** What the consumer schema that is compared has applied of its topic; undefined when it never applied anything. */
+  readonly applied: AppliedOffsets | undefined;
+  /** What is stored of each topic of the sink, as a text that changes with all that is applied of it. */
+  readonly stored: ReadonlyMap<string, string>;
+}
 
 /**
  * What a destination is compared by: the offsets of its snapshot, with what is left out of the comparison; or why its

@@ -25,7 +25,7 @@ import { answerError, answerLimits } from "./postgres-answer.ts";
 import { expectedRows, presentRows } from "./postgres-destination-rows.ts";
 import { otherWriter } from "./postgres-other-writers.ts";
 import { type Bound, type FoundRow, lookRowsUp } from "./postgres-row-look-up.ts";
-import { lettersNote, sinkProgress } from "./postgres-sink-tables.ts";
+import { type ConsumerInSink, lettersNote, sinkProgress } from "./postgres-sink-tables.ts";
 import { loadStatementFacts, tableColumns } from "./postgres-statement-facts.ts";
 import { RowLedger } from "./row-ledger.ts";
 import { type RowStatement, rowStatement, type TableColumn } from "./row-statement.ts";
@@ -57,7 +57,7 @@ export class PostgresDestinationCheck implements DestinationCheck {
   }
 
   async open(): Promise<Opened> {
-    const { destination, consumer, registry, group, signal, workDir } = this.#options;
+    const { consumer, registry, signal, workDir } = this.#options;
     await this.#connect();
     signal.addEventListener("abort", this.#breakOff, { once: true });
     return this.#asked(async (client) => {
@@ -71,9 +71,8 @@ export class PostgresDestinationCheck implements DestinationCheck {
       const { rows, extrasUnknown } = planned.plan;
       this.#plan = planned.plan;
       await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-      const progress = await sinkProgress(client, group);
-      const name = `${destination.manifestSlug}/${consumer.consumerSchema.name}`;
-      const letters = await lettersNote(client, { group, name, topic: consumer.topic });
+      const progress = await sinkProgress(client, this.#reads);
+      const letters = await lettersNote(client, this.#reads);
       if (extrasUnknown === undefined)
         this.#ledger = new RowLedger(workDir, await expectedRows(client, rows.table.oid));
       return { kind: "open", progress, notes: [...notesOf(rows), ...letters] };
@@ -130,8 +129,14 @@ export class PostgresDestinationCheck implements DestinationCheck {
   progress(): Promise<SinkProgress> {
     return this.#asked(async (client) => {
       await client.query("ROLLBACK");
-      return sinkProgress(client, this.#options.group);
+      return sinkProgress(client, this.#reads);
     });
+  }
+
+  get #reads(): ConsumerInSink {
+    const { destination, consumer, group } = this.#options;
+    const { consumerSchema, topic } = consumer;
+    return { group, name: `${destination.manifestSlug}/${consumerSchema.name}`, topic };
   }
 
   async close(): Promise<void> {

@@ -1,30 +1,48 @@
 import { type PostgresClient, sqlState } from "../../shared/postgres/client.ts";
+import { placeOfConsumer } from "../../sink-connector/applier/postgres-progress.ts";
 import { isUsable, LETTERS_TABLE } from "../../sink-connector/applier/postgres-tables.ts";
 import { countWaiting } from "../../sink-connector/dead-letter/postgres-letter-book.ts";
 import type { SinkProgress } from "./destination.ts";
 
+/** A consumer schema as a sink keeps account of it. */
+export interface ConsumerInSink {
+  readonly group: string;
+  /** `manifest/consumer-schema`. */
+  readonly name: string;
+  readonly topic: string;
+}
+
 /** A sink's progress as the client's snapshot shows it; none where no sink ever ran. Throws what the server does. */
-export async function sinkProgress(client: PostgresClient, group: string): Promise<SinkProgress> {
+export async function sinkProgress(
+  client: PostgresClient,
+  { group, name, topic }: ConsumerInSink,
+): Promise<SinkProgress> {
   const exists = await client.query<{ found: string | null }>(
     "SELECT to_regclass('rejot.progress') AS found",
   );
-  const progress = new Map<string, Map<number, bigint>>();
-  if (exists.rows[0]?.found == null) return progress;
-  const { rows } = await client.query<{ topic: string; partition: string; next_offset: string }>(
-    "SELECT topic, partition, next_offset FROM rejot.progress WHERE consumer_group = $1 ORDER BY topic, partition",
-    [group],
+  const stored = new Map<string, string>();
+  if (exists.rows[0]?.found == null) return { applied: undefined, stored };
+  // Through JSON: an earlier version's table has no column consumers.
+  const { rows } = await client.query<{ topic: string; partition: string; next: string | null; row: string }>(
+    `SELECT p.topic, p.partition, ${placeOfConsumer("p", "$2::text")} AS next,
+       concat_ws(' ', p.partition, p.next_offset, p.consumers) AS row
+     FROM (SELECT topic, partition, next_offset, nullif(to_jsonb(g) -> 'consumers', 'null') AS consumers
+           FROM rejot.progress g WHERE consumer_group = $1) p
+     ORDER BY p.topic, p.partition`,
+    [group, name],
   );
-  for (const { topic, partition, next_offset: next } of rows) {
-    const applied = progress.get(topic) ?? new Map<number, bigint>();
-    progress.set(topic, applied.set(Number(partition), BigInt(next)));
+  const applied = new Map<number, bigint>();
+  for (const { topic: of, partition, next, row } of rows) {
+    stored.set(of, `${stored.get(of) ?? ""}${row};`);
+    if (of === topic && next !== null) applied.set(Number(partition), BigInt(next));
   }
-  return progress;
+  return { applied: applied.size === 0 ? undefined : applied, stored };
 }
 
 /** Tells how many events of a consumer schema were set aside, in the client's transaction, which goes on in any case. */
 export async function lettersNote(
   client: PostgresClient,
-  { group, name, topic }: { readonly group: string; readonly name: string; readonly topic: string },
+  { group, name, topic }: ConsumerInSink,
 ): Promise<string[]> {
   await client.query("SAVEPOINT _rejot_letters");
   try {

@@ -1,7 +1,7 @@
 import type { SinkProgress } from "./destination.ts";
 
 interface Seen {
-  readonly offsets: string;
+  readonly stored: string;
   /** When they were first seen. */
   readonly sinceMs: number;
   /** Whether the first look found others, or none. */
@@ -13,14 +13,13 @@ export class SinkWatch {
   readonly #seen = new Map<string, Seen>();
   #startMs: number | undefined;
 
-  see(progress: SinkProgress, nowMs: number): void {
+  see({ stored }: SinkProgress, nowMs: number): void {
     const isFirst = this.#startMs === undefined;
     this.#startMs ??= nowMs;
-    for (const [topic, applied] of progress) {
-      const offsets = [...applied].map(([partition, offset]) => `${partition}@${offset}`).join();
+    for (const [topic, text] of stored) {
       const before = this.#seen.get(topic);
-      if (before?.offsets === offsets) continue;
-      this.#seen.set(topic, { offsets, sinceMs: nowMs, moved: !isFirst });
+      if (before?.stored === text) continue;
+      this.#seen.set(topic, { stored: text, sinceMs: nowMs, moved: !isFirst });
     }
   }
 

@@ -999,7 +999,7 @@ export const ERRORS = {
   SINK_EVENTS_GONE: {
     title: "A topic begins after the place the destination has reached",
     cause: "Records were deleted from the topic, by retention or by hand, before they were applied.",
-    hint: "Reload the destination: delete the topic's rows from rejot.progress to apply what the topic still holds.",
+    hint: "Reload the destination: delete the topic's rows from rejot.progress to apply what the topic still holds; if one consumer schema is named, take it out of their column consumers instead.",
     retryable: false,
     exitCode: 1,
   },

@@ -15,6 +15,7 @@ import {
   type WriteOutcome,
 } from "../ports.ts";
 import { Applier } from "./applier.ts";
+import { consumerPlaces } from "./consumer-places.ts";
 
 /** A destination in memory: all or nothing, guarded, and with calls that it does not take. */
 class FakeDestination implements Destination {
@@ -36,7 +37,7 @@ class FakeDestination implements Destination {
 
   async write({ events, moves }: EventBatch): Promise<WriteOutcome> {
     for (const move of moves)
-      if ((this.nextOffsets.get(partitionName(move)) ?? 0) !== move.expectedOffset) return "stale";
+      if ((this.nextOffsets.get(partitionName(move)) ?? 0) !== move.from.row.nextOffset) return "stale";
     const done: string[] = [];
     for (const [eventIndex, event] of events.entries()) {
       for (const [callIndex, call] of event.calls.entries()) {
@@ -104,12 +105,15 @@ function applierOf(
       passed: () => {},
       ...deadLetters,
     },
-    consumers: policies.map((onError, i) => ({ name: `c${i}`, onError })),
+    consumers: policies.map((onError, i) => ({ name: `c${i}`, topic: "t", onError })),
     consumerOfStatement: policies.map((_, i) => i),
     maxRows: 5_000,
     describeKey: async () => "{}",
   });
-  applier.place([0, 1, 2].map((partition) => ({ topic: "t", partition, nextOffset: 0, position: null })));
+  const places = consumerPlaces({ nextOffset: 0, consumers: null }, ["c0", "c1"], 0);
+  applier.place(
+    [0, 1, 2].map((partition) => ({ topic: "t", partition, nextOffset: 0, places, position: null })),
+  );
   return { applier, letters };
 }
 

@@ -21,8 +21,9 @@ import { ProgressBook, splitRuns } from "./progress-book.ts";
 
 /** What the applier needs to know of a consumer schema. */
 export interface ConsumerPolicy {
-  /** `manifest/consumer-schema`, for messages. */
+  /** `manifest/consumer-schema`, for messages and as the destination keeps account of it. */
   readonly name: string;
+  readonly topic: string;
   readonly onError: "stop" | "dlq";
 }
 
@@ -42,11 +43,12 @@ export interface ApplierOptions {
 /** Applies whole batches and, only when one fails, looks for the event that is to blame. */
 export class Applier implements EventApplier {
   readonly #options: ApplierOptions;
-  readonly #book = new ProgressBook();
+  readonly #book: ProgressBook;
   readonly #size = new BatchSize();
 
   constructor(options: ApplierOptions) {
     this.#options = options;
+    this.#book = new ProgressBook(options.consumers, options.consumerOfStatement);
   }
 
   place(places: readonly PartitionProgress[]): void {
@@ -54,8 +56,11 @@ export class Applier implements EventApplier {
     this.#options.deadLetters.passed(places);
   }
 
-  async apply(runs: readonly EventRun[]): Promise<{ outcome: WriteOutcome; moves: readonly ProgressMove[] }> {
-    const moves = this.#book.movesOf(runs);
+  async apply(
+    delivered: readonly EventRun[],
+  ): Promise<{ outcome: WriteOutcome; moves: readonly ProgressMove[] }> {
+    const moves = this.#book.movesOf(delivered);
+    const runs = this.#book.unapplied(delivered);
     const events = runs.flatMap((run) => run.events);
     const stopAt = events.findIndex((event) =>
       event.failures.some((f) => this.#policyOf(f).onError === "stop"),
@@ -207,7 +212,7 @@ export class Applier implements EventApplier {
   }
 
   #policyOf({ consumer }: Pick<EventFailure, "consumer">): ConsumerPolicy {
-    return this.#options.consumers[consumer] ?? { name: "?", onError: "stop" };
+    return this.#options.consumers[consumer] ?? { name: "?", topic: "?", onError: "stop" };
   }
 
   async #stopError(event: SinkEvent, { consumer, error }: EventFailure): Promise<RejotError> {

@@ -19,9 +19,9 @@ export interface FunctionStatement {
   readonly isRejected?: boolean;
 }
 
-/** The one call per batch; parameters are group, the progress moves as five arrays, statements, values. */
+/** The one call per batch; parameters are group, the progress moves as seven arrays, statements, values. */
 export const APPLY_CALL =
-  "SELECT pg_temp._rejot_apply($1::text,$2::text[],$3::int[],$4::bigint[],$5::bigint[],$6::text[],$7::int[],$8::text[])";
+  "SELECT pg_temp._rejot_apply($1::text,$2::text[],$3::int[],$4::bigint[],$5::text[],$6::bigint[],$7::text[],$8::text[],$9::int[],$10::text[])";
 
 /**
  * The text of the function that applies a batch in one round trip: it moves the guarded progress, then runs each
@@ -33,8 +33,9 @@ export function applyFunctionSql(statements: readonly FunctionStatement[]): stri
   const tag = quoteTag(branches.join(""));
   const body = branches.length === 1 ? branches[0] : caseOf(branches);
   return `CREATE OR REPLACE FUNCTION pg_temp._rejot_apply(
-  _rejot_group text, _rejot_topics text[], _rejot_partitions int[], _rejot_expected bigint[], _rejot_next bigint[],
-  _rejot_positions text[], _rejot_calls int[], _rejot_values text[]
+  _rejot_group text, _rejot_topics text[], _rejot_partitions int[], _rejot_expected bigint[],
+  _rejot_expected_consumers text[], _rejot_next bigint[], _rejot_next_consumers text[], _rejot_positions text[],
+  _rejot_calls int[], _rejot_values text[]
 ) RETURNS void LANGUAGE plpgsql AS ${tag}
 #variable_conflict use_column
 DECLARE
@@ -46,7 +47,9 @@ BEGIN
     topics: "_rejot_topics",
     partitions: "_rejot_partitions",
     expected: "_rejot_expected",
+    expectedConsumers: "_rejot_expected_consumers",
     next: "_rejot_next",
+    nextConsumers: "_rejot_next_consumers",
     positions: "_rejot_positions",
   })};
   GET DIAGNOSTICS _rejot_moved = ROW_COUNT;
@@ -76,16 +79,20 @@ export function moveProgressSql(names: {
   topics: string;
   partitions: string;
   expected: string;
+  expectedConsumers: string;
   next: string;
+  nextConsumers: string;
   positions: string;
 }): string {
+  const { topics, partitions, expected, expectedConsumers, next, nextConsumers, positions } = names;
   return `UPDATE rejot.progress AS _rejot_p
-    SET next_offset = _rejot_m.next_offset, position = coalesce(_rejot_m.pos, _rejot_p.position),
-        updated_at = pg_catalog.clock_timestamp()
-    FROM unnest(${names.topics}, ${names.partitions}, ${names.expected}, ${names.next}, ${names.positions})
-      AS _rejot_m(topic, part, expected, next_offset, pos)
+    SET next_offset = _rejot_m.next_offset, consumers = _rejot_m.consumers::jsonb,
+        position = coalesce(_rejot_m.pos, _rejot_p.position), updated_at = pg_catalog.clock_timestamp()
+    FROM unnest(${[topics, partitions, expected, expectedConsumers, next, nextConsumers, positions].join(", ")})
+      AS _rejot_m(topic, part, expected, expected_consumers, next_offset, consumers, pos)
     WHERE _rejot_p.consumer_group = ${names.group} AND _rejot_p.topic = _rejot_m.topic
-      AND _rejot_p.partition = _rejot_m.part AND _rejot_p.next_offset = _rejot_m.expected`;
+      AND _rejot_p.partition = _rejot_m.part AND _rejot_p.next_offset = _rejot_m.expected
+      AND _rejot_p.consumers IS NOT DISTINCT FROM _rejot_m.expected_consumers::jsonb`;
 }
 
 /** A statement with what comes before and after it; its parameters are variables, so that each is cast once. */

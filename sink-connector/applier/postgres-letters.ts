@@ -2,12 +2,13 @@ import type pg from "pg";
 import { keyDigest } from "../../shared/kafka/key-digest.ts";
 import { integerArrayLiteral, textArrayLiteral } from "../../shared/postgres/text-array.ts";
 import type { PartitionBounds, SinkEvent } from "../ports.ts";
+import { placeOfConsumer } from "./postgres-progress.ts";
 
 /** Notes events that were set aside; part of the transaction in which the progress passes them. */
 export async function noteSetAside(
   client: pg.ClientBase,
   group: string,
-  consumerNames: readonly string[],
+  consumers: readonly { readonly name: string }[],
   events: readonly SinkEvent[],
 ): Promise<void> {
   const letters = events.flatMap(({ setAside = [], topic, partition, record }) =>
@@ -26,7 +27,7 @@ export async function noteSetAside(
       textArrayLiteral(letters.map(({ topic }) => topic)),
       integerArrayLiteral(letters.map(({ partition }) => partition)),
       integerArrayLiteral(letters.map(({ record }) => record.offset)),
-      textArrayLiteral(letters.map(({ consumer }) => consumerNames[consumer] ?? "?")),
+      textArrayLiteral(letters.map(({ consumer }) => consumers[consumer]?.name ?? "?")),
       textArrayLiteral(letters.map(({ record }) => keyDigest(record.key))),
       integerArrayLiteral(letters.map(({ letterOffset }) => letterOffset)),
     ],
@@ -34,19 +35,21 @@ export async function noteSetAside(
 }
 
 /**
- * Forgets what was noted of events that the progress has not passed: it was set back, so they are applied, or set
- * aside, anew. The partitions' progress is locked meanwhile, for a sink that believes to own them may note letters.
+ * Forgets what was noted of events that consumer schemas have not passed: they were set back, so the events are applied,
+ * or set aside, anew. Letters of consumer schemas that are not here are left alone. The partitions' progress is locked meanwhile, for a sink that believes to own them may note letters.
  */
 export async function forgetUnpassed(
   client: pg.ClientBase,
   group: string,
+  consumers: readonly { readonly name: string }[],
   partitions: readonly PartitionBounds[],
 ): Promise<void> {
-  const values = [
+  const where = [
     group,
     textArrayLiteral(partitions.map((p) => p.topic)),
     integerArrayLiteral(partitions.map((p) => p.partition)),
   ];
+  const values = [...where, textArrayLiteral(consumers.map(({ name }) => name))];
   const { rows } = await client.query(`SELECT 1 ${UNPASSED} LIMIT 1`, values);
   if (rows.length === 0) return;
   await client.query("BEGIN");
@@ -54,11 +57,11 @@ export async function forgetUnpassed(
     await client.query(
       `SELECT 1 FROM rejot.progress g JOIN unnest($2::text[], $3::int[]) AS x(t, p)
          ON g.topic = x.t AND g.partition = x.p WHERE g.consumer_group = $1 FOR UPDATE OF g`,
-      values,
+      where,
     );
     await client.query(
-      `DELETE FROM rejot.dead_letters WHERE (consumer_group, topic, partition, event_offset) IN
-         (SELECT d.consumer_group, d.topic, d.partition, d.event_offset ${UNPASSED})`,
+      `DELETE FROM rejot.dead_letters WHERE (consumer_group, topic, partition, event_offset, consumer_schema) IN
+         (SELECT d.consumer_group, d.topic, d.partition, d.event_offset, d.consumer_schema ${UNPASSED})`,
       values,
     );
     await client.query("COMMIT");
@@ -71,4 +74,4 @@ export async function forgetUnpassed(
 const UNPASSED = `FROM unnest($2::text[], $3::int[]) AS x(t, p)
   JOIN rejot.progress g ON g.consumer_group = $1 AND g.topic = x.t AND g.partition = x.p
   JOIN rejot.dead_letters d ON d.consumer_group = $1 AND d.topic = x.t AND d.partition = x.p
-    AND d.event_offset >= g.next_offset`;
+    AND d.consumer_schema = ANY ($4::text[]) AND d.event_offset >= coalesce(${placeOfConsumer("g", "d.consumer_schema")}, 0)`;

@@ -1,34 +1,83 @@
 import type pg from "pg";
 import { integerArrayLiteral, textArrayLiteral } from "../../shared/postgres/text-array.ts";
-import type { PartitionBounds, PartitionProgress } from "../ports.ts";
+import type { PartitionBounds, PartitionProgress, PlacesRow, TopicPartition } from "../ports.ts";
+import { consumerPlaces } from "./consumer-places.ts";
 
 /** Reads the progress of partitions, in their order; makes the rows of those seen for the first time. */
 export async function readProgress(
   client: pg.ClientBase,
   group: string,
+  consumers: readonly { readonly name: string; readonly topic: string }[],
   partitions: readonly PartitionBounds[],
 ): Promise<PartitionProgress[]> {
+  const namesOf = ({ topic }: PartitionBounds): string[] =>
+    consumers.filter((consumer) => consumer.topic === topic).map(({ name }) => name);
+  const inStep = (partition: PartitionBounds): PlacesRow => ({
+    nextOffset: partition.firstOffset,
+    consumers: Object.fromEntries(namesOf(partition).map((name) => [name, null])),
+  });
   const values = [
     group,
     textArrayLiteral(partitions.map((p) => p.topic)),
     integerArrayLiteral(partitions.map((p) => p.partition)),
     integerArrayLiteral(partitions.map((p) => p.firstOffset)),
+    textArrayLiteral(partitions.map((p) => consumersText(inStep(p)))),
   ];
   await client.query(
-    `INSERT INTO rejot.progress (consumer_group, topic, partition, next_offset)
-     SELECT $1, t, p, o FROM unnest($2::text[], $3::int[], $4::bigint[]) AS x(t, p, o)
+    `INSERT INTO rejot.progress (consumer_group, topic, partition, next_offset, consumers)
+     SELECT $1, t, p, o, c::jsonb FROM unnest($2::text[], $3::int[], $4::bigint[], $5::text[]) AS x(t, p, o, c)
      ON CONFLICT DO NOTHING`,
     values,
   );
-  const { rows } = await client.query<{ next_offset: string; position: string | null }>(
-    `SELECT g.next_offset, g.position
+  const { rows } = await client.query<{
+    next_offset: string;
+    consumers: string | null;
+    position: string | null;
+  }>(
+    `SELECT g.next_offset, g.consumers::text AS consumers, g.position
      FROM unnest($2::text[], $3::int[]) WITH ORDINALITY AS x(t, p, n)
      JOIN rejot.progress g ON g.consumer_group = $1 AND g.topic = x.t AND g.partition = x.p
      ORDER BY x.n`,
     values.slice(0, 3),
   );
-  return rows.map((row, i) => {
-    const { topic, partition } = partitions[i] as PartitionBounds;
-    return { topic, partition, nextOffset: Number(row.next_offset), position: row.position };
+  return rows.map(({ next_offset, consumers: text, position }, i) => {
+    const bounds = partitions[i] as PartitionBounds;
+    const row = { nextOffset: Number(next_offset), consumers: parseConsumers(text) };
+    const places = consumerPlaces(row, namesOf(bounds), bounds.firstOffset);
+    const { topic, partition } = bounds;
+    return { topic, partition, nextOffset: places.readFrom, places, position };
   });
+}
+
+/**
+ * Where a consumer schema goes on; undefined where nothing of the partition was ever applied. With `lock`, which needs a
+ * transaction, no sink can apply anything of the partition until the transaction ends.
+ */
+export async function readPlace(
+  client: pg.ClientBase,
+  group: string,
+  { topic, partition, consumerName }: TopicPartition & { readonly consumerName: string },
+  lock: boolean,
+): Promise<number | undefined> {
+  const { rows } = await client.query<{ at: string }>(
+    `SELECT coalesce(${placeOfConsumer("p", "$4::text")}, 0) AS at FROM rejot.progress p
+     WHERE consumer_group = $1 AND topic = $2 AND partition = $3 ${lock ? "FOR UPDATE" : ""}`,
+    [group, topic, partition, consumerName],
+  );
+  return rows[0] === undefined ? undefined : Number(rows[0].at);
+}
+
+/** Where a consumer schema goes on, as SQL, by a row of rejot.progress; null for one that never read the partition. */
+export function placeOfConsumer(row: string, name: string): string {
+  return `CASE WHEN ${row}.consumers IS NULL THEN ${row}.next_offset WHEN ${row}.consumers ? ${name}
+    THEN coalesce((${row}.consumers ->> ${name})::bigint, ${row}.next_offset) END`;
+}
+
+/** The column `consumers` of a row. */
+export function consumersText({ consumers }: PlacesRow): string | null {
+  return consumers === null ? null : JSON.stringify(consumers);
+}
+
+function parseConsumers(text: string | null): PlacesRow["consumers"] {
+  return text === null ? null : (JSON.parse(text) as PlacesRow["consumers"]);
 }

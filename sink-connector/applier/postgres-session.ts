@@ -31,7 +31,7 @@ import {
   describeAgain,
   type StatementParameters,
 } from "./postgres-parameters.ts";
-import { readProgress } from "./postgres-progress.ts";
+import { consumersText, readProgress } from "./postgres-progress.ts";
 import { ensureTable, isUsable, LETTERS_TABLE, PROGRESS_TABLE } from "./postgres-tables.ts";
 import type { SinkStatement } from "./statements.ts";
 
@@ -43,7 +43,7 @@ export interface SessionOptions {
   /** What was accepted before need not be now: its events fail, those of others are applied. Default: nothing was. */
   readonly accepted?: AcceptedStatements;
   /** The destination's consumer schemas, by index. */
-  readonly consumerNames: readonly string[];
+  readonly consumers: readonly { readonly name: string; readonly topic: string }[];
   /** Whether events may be set aside, which the destination then keeps account of. */
   readonly keepsLetters: boolean;
   readonly lockTimeoutMs: number;
@@ -59,8 +59,10 @@ const MOVE_BY_PARAMETERS = moveProgressSql({
   topics: "$2::text[]",
   partitions: "$3::int[]",
   expected: "$4::bigint[]",
-  next: "$5::bigint[]",
-  positions: "$6::text[]",
+  expectedConsumers: "$5::text[]",
+  next: "$6::bigint[]",
+  nextConsumers: "$7::text[]",
+  positions: "$8::text[]",
 });
 
 /** One connection to a destination, with everything prepared that lives as long as the connection. */
@@ -123,9 +125,9 @@ export class PostgresSession {
   }
 
   async progress(partitions: readonly PartitionBounds[]): Promise<PartitionProgress[]> {
-    const { group, keepsLetters } = this.#options;
-    const places = await readProgress(this.#client, group, partitions);
-    if (keepsLetters) await forgetUnpassed(this.#client, group, partitions);
+    const { group, consumers, keepsLetters } = this.#options;
+    const places = await readProgress(this.#client, group, consumers, partitions);
+    if (keepsLetters) await forgetUnpassed(this.#client, group, consumers, partitions);
     return places;
   }
 
@@ -148,8 +150,8 @@ export class PostgresSession {
     if (this.mode === "function" && !noted) return this.#apply(batch);
     return this.transaction(async (client) => {
       const outcome = await this.#apply(batch);
-      const { group, consumerNames } = this.#options;
-      if (outcome === "applied" && noted) await noteSetAside(client, group, consumerNames, batch.events);
+      const { group, consumers } = this.#options;
+      if (outcome === "applied" && noted) await noteSetAside(client, group, consumers, batch.events);
       return { result: outcome, commit: outcome === "applied" };
     });
   }
@@ -244,8 +246,10 @@ export class PostgresSession {
       this.#options.group,
       textArrayLiteral(moves.map((m) => m.topic)),
       integerArrayLiteral(moves.map((m) => m.partition)),
-      integerArrayLiteral(moves.map((m) => m.expectedOffset)),
-      integerArrayLiteral(moves.map((m) => m.nextOffset)),
+      integerArrayLiteral(moves.map((m) => m.from.row.nextOffset)),
+      textArrayLiteral(moves.map((m) => consumersText(m.from.row))),
+      integerArrayLiteral(moves.map((m) => m.places.row.nextOffset)),
+      textArrayLiteral(moves.map((m) => consumersText(m.places.row))),
       textArrayLiteral(moves.map((m) => m.position)),
     ];
   }

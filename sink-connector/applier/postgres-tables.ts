@@ -7,20 +7,27 @@ export interface SinkTable {
   /** In the schema rejot. */
   readonly name: string;
   readonly createSql: string;
+  /** What a table that an earlier version made lacks. */
+  readonly added?: { readonly column: string; readonly sql: string };
   readonly privileges: readonly string[];
 }
 
 const CREATE_SCHEMA = "CREATE SCHEMA IF NOT EXISTS rejot;";
 
-/** How far each partition is. Updated with every batch: room in each page lets Postgres update rows in place. */
+/** How far each partition is, and who is not: see `PlacesRow`. Updated with every batch: room in each page lets Postgres update rows in place. */
 export const PROGRESS_TABLE: SinkTable = {
   name: "progress",
+  added: {
+    column: "consumers",
+    sql: "ALTER TABLE rejot.progress ADD COLUMN IF NOT EXISTS consumers jsonb;",
+  },
   privileges: ["SELECT", "INSERT", "UPDATE"],
   createSql: `CREATE TABLE IF NOT EXISTS rejot.progress (
   consumer_group text NOT NULL,
   topic text NOT NULL,
   partition integer NOT NULL,
   next_offset bigint NOT NULL,
+  consumers jsonb,
   position text,
   updated_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (consumer_group, topic, partition)
@@ -61,7 +68,10 @@ const CREATE_LOCK = 7_236_001;
  * Throws SINK_PROGRESS_DENIED with the SQL that an owner of the database has to run.
  */
 export async function ensureTable(client: pg.ClientBase, user: string, table: SinkTable): Promise<void> {
-  if (!(await tableExists(client, table))) await createTable(client, user, table);
+  if (!(await tableExists(client, table))) await change(client, user, table, table.createSql);
+  const { added } = table;
+  if (added !== undefined && !(await hasColumn(client, table, added.column)))
+    await change(client, user, table, added.sql);
   if (!(await mayUse(client, table)))
     throw denied(user, table, `the rights on rejot.${table.name} are missing`);
 }
@@ -87,10 +97,18 @@ async function tableExists(client: pg.ClientBase, { name }: SinkTable): Promise<
   return rows[0]?.found === "true";
 }
 
-async function createTable(client: pg.ClientBase, user: string, table: SinkTable): Promise<void> {
+async function hasColumn(client: pg.ClientBase, { name }: SinkTable, column: string): Promise<boolean> {
+  const { rows } = await client.query<{ found: string }>(
+    `SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute
+       WHERE attrelid = 'rejot.${name}'::regclass AND attname = '${column}' AND NOT attisdropped)::text AS found`,
+  );
+  return rows[0]?.found === "true";
+}
+
+async function change(client: pg.ClientBase, user: string, table: SinkTable, sql: string): Promise<void> {
   try {
     await client.query(
-      `BEGIN; SELECT pg_advisory_xact_lock(${CREATE_LOCK}); ${CREATE_SCHEMA} ${table.createSql} COMMIT;`,
+      `BEGIN; SELECT pg_advisory_xact_lock(${CREATE_LOCK}); ${CREATE_SCHEMA} ${sql} COMMIT;`,
     );
   } catch (cause) {
     await client.query("ROLLBACK").catch(() => {});
@@ -103,7 +121,7 @@ function denied(user: string, table: SinkTable, detail: string, cause?: unknown)
   const role = `"${user.replaceAll('"', '""')}"`;
   return new RejotError("SINK_PROGRESS_DENIED", {
     detail,
-    hint: `Have an owner of the database run:\n${CREATE_SCHEMA}\n${table.createSql}\nGRANT USAGE ON SCHEMA rejot TO ${role};\nGRANT ${table.privileges.join(", ")} ON rejot.${table.name} TO ${role};`,
+    hint: `Have an owner of the database run:\n${CREATE_SCHEMA}\n${table.createSql}\n${table.added === undefined ? "" : `${table.added.sql}\n`}GRANT USAGE ON SCHEMA rejot TO ${role};\nGRANT ${table.privileges.join(", ")} ON rejot.${table.name} TO ${role};`,
     ...(cause === undefined ? {} : { cause }),
   });
 }

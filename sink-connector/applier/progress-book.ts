@@ -1,33 +1,52 @@
 import { RejotError } from "../../shared/errors/error.ts";
 import {
+  type ConsumerPlaces,
   type EventRun,
   type PartitionProgress,
   type ProgressMove,
   partitionName,
   type SinkEvent,
+  type TopicPartition,
 } from "../ports.ts";
 
 /** Where this process believes each partition of the destination to be. The destination's own table decides. */
 export class ProgressBook {
-  readonly #nextOffsets = new Map<string, number>();
+  readonly #places = new Map<string, ConsumerPlaces>();
+  /** The consumer schema of each index that events name. */
+  readonly #consumers: readonly { readonly name: string }[];
+  readonly #consumerOfStatement: readonly number[];
+
+  constructor(consumers: readonly { readonly name: string }[], consumerOfStatement: readonly number[]) {
+    this.#consumers = consumers;
+    this.#consumerOfStatement = consumerOfStatement;
+  }
 
   place(places: readonly PartitionProgress[]): void {
-    for (const place of places) this.#nextOffsets.set(partitionName(place), place.nextOffset);
+    for (const place of places) this.#places.set(partitionName(place), place.places);
+  }
+
+  /** The runs without what consumer schemas that are ahead of others have applied already. */
+  unapplied(runs: readonly EventRun[]): readonly EventRun[] {
+    return runs.map((run) => {
+      const places = this.#placesOf(run);
+      return places.areInStep ? run : { ...run, events: run.events.map((e) => this.#due(e, places)) };
+    });
   }
 
   /** The moves that applying the runs makes; runs of one partition are in order. */
   movesOf(runs: readonly EventRun[]): ProgressMove[] {
     const moves = new Map<string, ProgressMove>();
     for (const run of runs) {
-      const name = partitionName(run);
-      const { topic, partition } = run;
-      const before = moves.get(name);
-      moves.set(name, {
+      const { topic, partition, endOffset: nextOffset } = run;
+      const places = this.#placesOf(run);
+      const before = moves.get(partitionName(run));
+      moves.set(partitionName(run), {
         topic,
         partition,
-        expectedOffset: before?.expectedOffset ?? this.#expected(name),
-        nextOffset: run.endOffset,
-        position: lastPosition(run.events) ?? before?.position ?? null,
+        nextOffset,
+        from: places,
+        places: places.movedTo(nextOffset),
+        position: lastPosition(run.events, places.row.nextOffset) ?? before?.position ?? null,
       });
     }
     return [...moves.values()];
@@ -35,13 +54,24 @@ export class ProgressBook {
 
   /** Notes moves that are durable. */
   advance(moves: readonly ProgressMove[]): void {
-    for (const move of moves) this.#nextOffsets.set(partitionName(move), move.nextOffset);
+    for (const move of moves) this.#places.set(partitionName(move), move.places);
   }
 
-  #expected(name: string): number {
-    const offset = this.#nextOffsets.get(name);
-    if (offset === undefined) throw new RejotError("INTERNAL_ERROR", { detail: `${name} was not placed` });
-    return offset;
+  #due(event: SinkEvent, places: ConsumerPlaces): SinkEvent {
+    const needs = (consumer: number): boolean =>
+      places.needs(this.#consumers[consumer]?.name ?? "", event.record.offset);
+    return {
+      ...event,
+      calls: event.calls.filter(({ statement }) => needs(this.#consumerOfStatement[statement] ?? 0)),
+      failures: event.failures.filter(({ consumer }) => needs(consumer)),
+    };
+  }
+
+  #placesOf(partition: TopicPartition): ConsumerPlaces {
+    const places = this.#places.get(partitionName(partition));
+    if (places === undefined)
+      throw new RejotError("INTERNAL_ERROR", { detail: `${partitionName(partition)} was not placed` });
+    return places;
   }
 }
 
@@ -67,10 +97,11 @@ export function splitRuns(runs: readonly EventRun[], count: number): [EventRun[]
   return [head, tail];
 }
 
-/** The position in the header of the last event that has one: the header is `<op>:<commit LSN>:<index>`. */
-function lastPosition(events: readonly SinkEvent[]): string | null {
+/** The position in the header of the last event, from an offset on, that has one: `<op>:<commit LSN>:<index>`. */
+function lastPosition(events: readonly SinkEvent[], fromOffset: number): string | null {
   for (let i = events.length - 1; i >= 0; i--) {
-    const change = events[i]?.record.change;
+    const { change, offset } = (events[i] as SinkEvent).record;
+    if (offset < fromOffset) return null;
     if (change !== undefined && change.length > 2) return change.toString("latin1", 2);
   }
   return null;

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { type Position, parseChange } from "../../shared/kafka/position.ts";
+import { consumerPlaces } from "../applier/consumer-places.ts";
 import type { EventRun, FeedItem, KafkaRecord, SinkEvent } from "../ports.ts";
 import { AssignmentFeed, type CountedBounds, type FetchedBatch } from "./assignment-feed.ts";
 
@@ -33,9 +34,11 @@ beforeEach(() => {
 });
 
 const partition = (number: number) => ({ topic: "t", partition: number });
+const inStep = (nextOffset: number) => consumerPlaces({ nextOffset, consumers: null }, [], 0);
 const progress = (number: number, nextOffset: number) => ({
   ...partition(number),
   nextOffset,
+  places: inStep(nextOffset),
   position: null,
 });
 
@@ -287,8 +290,9 @@ test("only partitions that are still assigned are reported", async () => {
   await begin(0);
   const move = (number: number) => ({
     ...partition(number),
-    expectedOffset: 0,
     nextOffset: 1,
+    from: inStep(0),
+    places: inStep(1),
     position: null,
   });
   feed.report([move(0), move(7)]);
@@ -303,7 +307,7 @@ describe("a topic that is held", () => {
     if (item.kind !== "assigned") throw new Error("nothing was assigned");
     feed.place(
       item.generation,
-      item.partitions.map((p) => ({ ...p, nextOffset: 0, position: null })),
+      item.partitions.map((p) => ({ ...p, nextOffset: 0, places: inStep(0), position: null })),
     );
   }
 

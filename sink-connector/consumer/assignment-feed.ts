@@ -169,7 +169,8 @@ export class AssignmentFeed implements EventFeed {
       places.map(async (place) => {
         const bounds = this.#bounds.get(partitionName(place));
         if (bounds === undefined || !isExaminable(place, bounds)) return;
-        checkBefore(place, await this.#control.positionsBefore({ ...bounds, endOffset: place.nextOffset }));
+        const endOffset = place.places.row.nextOffset;
+        checkBefore(place, await this.#control.positionsBefore({ ...bounds, endOffset }));
       }),
     );
   }
@@ -193,7 +194,8 @@ export class AssignmentFeed implements EventFeed {
    * A partition's end is asked for before the destination's progress, and another sink may go on in between, as the one
    * that had the partition until now does. Only an end that was asked for later tells whether records are missing.
    */
-  #isDoubtful(name: string, { nextOffset }: PartitionProgress, { endOffset }: PartitionBounds): boolean {
+  #isDoubtful(name: string, { places }: PartitionProgress, { endOffset }: PartitionBounds): boolean {
+    const { nextOffset } = places.row;
     if (nextOffset <= endOffset || (this.#doubted.get(name) ?? 0) > endOffset) return false;
     this.#doubted.set(name, nextOffset);
     return true;

@@ -1,7 +1,7 @@
 import { RejotError } from "../../shared/errors/error.ts";
 import { comparePositions, type Position, positionOf } from "../../shared/kafka/position.ts";
 import { formatLsn, parseLsn } from "../../shared/postgres/lsn.ts";
-import type { KafkaRecord, PartitionBounds, PartitionProgress } from "../ports.ts";
+import type { ConsumerPlaces, KafkaRecord, PartitionBounds, PartitionProgress } from "../ports.ts";
 
 /** How often a partition may be sent back to where it has to be before something is clearly wrong. */
 const MAX_SEEKS = 5;
@@ -23,7 +23,9 @@ export class FetchPosition {
     checkPlace(progress, bounds);
     this.nextOffset = progress.nextOffset;
     this.highWatermark = bounds.endOffset;
-    this.#position = progress.position === null ? undefined : parsePosition(progress.position);
+    const { position, places } = progress;
+    const isLast = position !== null && progress.nextOffset === places.row.nextOffset;
+    this.#position = isLast ? parsePosition(position) : undefined;
   }
 
   /**
@@ -91,7 +93,8 @@ export class FetchPosition {
 }
 
 /** The place lies within what the topic holds, and the destination has said what it applied last before it. */
-export function isExaminable({ position, nextOffset }: PartitionProgress, bounds: PartitionBounds): boolean {
+export function isExaminable({ position, places }: PartitionProgress, bounds: PartitionBounds): boolean {
+  const { nextOffset } = places.row;
   return position !== null && nextOffset > bounds.firstOffset && nextOffset <= bounds.endOffset;
 }
 
@@ -102,9 +105,10 @@ export function isExaminable({ position, nextOffset }: PartitionProgress, bounds
  * compacted away; nor do older ones, the last that was applied may be.
  */
 export function checkBefore(
-  { topic, partition, nextOffset, position }: PartitionProgress,
+  { topic, partition, places, position }: PartitionProgress,
   before: readonly Position[],
 ): void {
+  const { nextOffset } = places.row;
   const applied = position === null ? undefined : parsePosition(position);
   const [found] = before;
   if (applied === undefined || found === undefined) return;
@@ -127,7 +131,10 @@ function parsePosition(text: string): Position | undefined {
 }
 
 /** Throws SINK_TOPIC_RECREATED or SINK_EVENTS_GONE when the topic does not hold the place any more. */
-function checkPlace({ topic, partition, nextOffset }: PartitionProgress, bounds: PartitionBounds): void {
+function checkPlace(
+  { topic, partition, nextOffset, places }: PartitionProgress,
+  bounds: PartitionBounds,
+): void {
   const context = {
     topic,
     partition,
@@ -135,16 +142,22 @@ function checkPlace({ topic, partition, nextOffset }: PartitionProgress, bounds:
     firstOffset: bounds.firstOffset,
     endOffset: bounds.endOffset,
   };
-  if (nextOffset > bounds.endOffset) {
+  const furthest = places.row.nextOffset;
+  if (furthest > bounds.endOffset) {
     throw new RejotError("SINK_TOPIC_RECREATED", {
-      detail: `${topic} partition ${partition} ends at offset ${bounds.endOffset}, the destination is at ${nextOffset}`,
-      context,
+      detail: `${topic} partition ${partition} ends at offset ${bounds.endOffset}, the destination is at ${furthest}`,
+      context: { ...context, nextOffset: furthest },
     });
   }
   if (nextOffset < bounds.firstOffset) {
     throw new RejotError("SINK_EVENTS_GONE", {
-      detail: `${topic} partition ${partition} begins at offset ${bounds.firstOffset}, the destination is at ${nextOffset}`,
+      detail: `${topic} partition ${partition} begins at offset ${bounds.firstOffset}, ${whoIsAt(places, nextOffset)} is at ${nextOffset}`,
       context,
     });
   }
+}
+
+function whoIsAt({ behind }: ConsumerPlaces, offset: number): string {
+  const late = [...behind].find(([, at]) => at === offset);
+  return late === undefined ? "the destination" : `its consumer schema ${late[0]}`;
 }

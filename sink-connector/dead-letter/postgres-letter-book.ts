@@ -107,18 +107,16 @@ export async function selectUnapplied(
   return unapplied;
 }
 
-/** A letter and its partition at one moment. */
+/** A letter at one moment. */
 export interface LetterNow {
   readonly state: LetterState;
-  /** Where the destination's progress is: the events before it are applied or set aside. */
-  readonly nextOffset: number;
   /** The last letter before this one of the same key and consumer schema that waits. */
   readonly earlierWaiting: number | undefined;
 }
 
 /**
- * Looks at a letter. With `lock`, which needs a transaction, no sink can apply anything of the partition, and nobody
- * settle the letter, until the transaction ends. Undefined when the letter, or all progress, was forgotten meanwhile.
+ * Looks at a letter. With `lock`, which needs a transaction, nobody can settle it until the transaction ends. Undefined
+ * when it was forgotten meanwhile.
  */
 export async function lookAt(
   client: pg.ClientBase,
@@ -126,25 +124,17 @@ export async function lookAt(
   letter: NotedLetter,
   lock: boolean,
 ): Promise<LetterNow | undefined> {
-  const forUpdate = lock ? "FOR UPDATE" : "";
-  const progress = await client.query<{ next_offset: string }>(
-    `SELECT next_offset FROM rejot.progress
-     WHERE consumer_group = $1 AND topic = $2 AND partition = $3 ${forUpdate}`,
-    [group, letter.topic, letter.partition],
-  );
-  // A statement of its own: its snapshot has what others committed while the lock was waited for.
   const { rows } = await client.query<{ state: LetterState; earlier: string | null }>(
     `SELECT d.state, (SELECT max(e.event_offset) FROM rejot.dead_letters e
        WHERE e.consumer_group = $1 AND e.topic = $2 AND e.partition = $3 AND e.key_digest = $6 AND $6 <> ''
          AND e.state = 'waiting' AND e.consumer_schema = $5 AND e.event_offset < $4) AS earlier
-     FROM rejot.dead_letters d WHERE ${THE_LETTER} ${forUpdate === "" ? "" : "FOR UPDATE OF d"}`,
+     FROM rejot.dead_letters d WHERE ${THE_LETTER} ${lock ? "FOR UPDATE OF d" : ""}`,
     [...identity(group, letter), letter.keyDigest],
   );
-  const [nextOffset, found] = [progress.rows[0]?.next_offset, rows[0]];
-  if (nextOffset === undefined || found === undefined) return undefined;
+  const [found] = rows;
+  if (found === undefined) return undefined;
   return {
     state: found.state,
-    nextOffset: Number(nextOffset),
     earlierWaiting: found.earlier === null ? undefined : Number(found.earlier),
   };
 }

@@ -149,6 +149,36 @@ test("without the right to create the progress table the error holds the SQL to 
   await again.waitForActive();
 });
 
+test("the progress table of an earlier version gets its column; what it says stays true", async () => {
+  const earlier = `CREATE SCHEMA rejot; CREATE TABLE rejot.progress (consumer_group text, topic text, partition int,
+    next_offset bigint NOT NULL, position text, updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (consumer_group, topic, partition));`;
+  await using denied = await fixtureOf(
+    {},
+    plainRole(`${earlier} GRANT USAGE ON SCHEMA rejot TO %r; GRANT ALL ON rejot.progress TO %r;`),
+  );
+  await using refused = await startSink(denied.manifestPath);
+  const { code, hint } = (await refused.failure()) as RejotError;
+  expect(code).toBe("SINK_PROGRESS_DENIED");
+  await denied.database.query(hint.slice(hint.indexOf("\n")));
+  const applied = `INSERT INTO rejot.progress SELECT '${denied.group}', '${denied.topic("item")}', p, 0
+    FROM generate_series(0, 2) p`;
+  await denied.database.query(applied);
+  await using sink = await startSink(denied.manifestPath);
+  await denied.publish("item", [item(1)]);
+  await sink.eventually(async () => (await count(denied)) === 1, "the event");
+  const [{ consumers } = {}] = await denied.database.query(
+    "SELECT consumers FROM rejot.progress WHERE consumers IS NOT NULL",
+  );
+  expect(consumers).toBe('{"fixture/items": null}');
+
+  await using fixture = await fixtureOf();
+  await fixture.database.query(earlier);
+  await using owner = await startSink(fixture.manifestPath);
+  await fixture.publish("item", [item(1)]);
+  await owner.eventually(async () => (await count(fixture)) === 1, "the event");
+});
+
 test("statements that cannot work end the sink at once with a code", async () => {
   const failureOf = async (consumer: Parameters<typeof fixtureOf>[0]): Promise<RejotError> => {
     await using fixture = await fixtureOf(consumer);

@@ -1,8 +1,15 @@
 import { expect, test } from "vitest";
 import { createLogger } from "../../shared/observability/logger.ts";
 import { parseTemplate } from "../../shared/postgres/sql/template.ts";
+import { consumerPlaces } from "../../sink-connector/applier/consumer-places.ts";
 import { PostgresSession } from "../../sink-connector/applier/postgres-session.ts";
-import { CallFailed, type EventBatch, type SinkEvent } from "../../sink-connector/ports.ts";
+import {
+  CallFailed,
+  type ConsumerPlaces,
+  type EventBatch,
+  type ProgressMove,
+  type SinkEvent,
+} from "../../sink-connector/ports.ts";
 import { createDatabase, type TestDatabase } from "../support/database.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -20,7 +27,7 @@ async function openSession(database: TestDatabase, user?: { user: string; passwo
     connection: { ...database.connection, ...user },
     group: "g",
     statements,
-    consumerNames: ["fixture/consumer"],
+    consumers: [{ name: CONSUMER, topic: TOPIC }],
     keepsLetters: false,
     lockTimeoutMs: 10_000,
     applyTimeoutMs: 30_000,
@@ -37,14 +44,20 @@ const event = (offset: number, what: string | null): SinkEvent => ({
   failures: [],
 });
 
+const CONSUMER = "fixture/consumer";
+
+const inStep = (nextOffset: number) =>
+  consumerPlaces({ nextOffset, consumers: { [CONSUMER]: null } }, [CONSUMER], 0);
+
 const batch = (expectedOffset: number, ...texts: (string | null)[]): EventBatch => ({
   events: texts.map((what, i) => event(expectedOffset + i, what)),
   moves: [
     {
       topic: TOPIC,
       partition: 0,
-      expectedOffset,
       nextOffset: expectedOffset + texts.length,
+      from: inStep(expectedOffset),
+      places: inStep(expectedOffset + texts.length),
       position: "0/1:0",
     },
   ],
@@ -69,9 +82,26 @@ for (const mode of ["function", "statements"] as const) {
     expect(await session.write(batch(1, "b"))).toBe("stale");
     expect(await session.write(batch(3, "d"))).toBe("stale");
     expect(await session.progress(BOUNDS)).toEqual([
-      { topic: TOPIC, partition: 0, nextOffset: 2, position: "0/1:0" },
+      { topic: TOPIC, partition: 0, nextOffset: 2, places: inStep(2), position: "0/1:0" },
     ]);
     expect(await lines(database)).toEqual(["a", "b"]);
+  });
+
+  test(`a write that expects other consumer schemas at their place changes nothing (${mode})`, async () => {
+    await using database = await createDatabase({ sql: TABLE });
+    await using session = await openSession(database, await withoutTemp(database, mode));
+    await session.progress(BOUNDS);
+    await database.query(`UPDATE rejot.progress SET consumers = consumers || '{"fixture/other": null}'`);
+    expect(await session.write(batch(0, "a"))).toBe("stale");
+    const [progress] = await session.progress(BOUNDS);
+    const from = progress?.places as ConsumerPlaces;
+    const [move] = batch(0, "a").moves;
+    const places = from.movedTo(1);
+    const aware = { ...batch(0, "a"), moves: [{ ...(move as ProgressMove), from, places }] };
+    expect(await session.write(aware)).toBe("applied");
+    expect(await database.query("SELECT next_offset, consumers FROM rejot.progress")).toEqual([
+      { next_offset: "1", consumers: '{"fixture/other": 0, "fixture/consumer": null}' },
+    ]);
   });
 
   test(`of two sinks that hold the same partition one writes, the other is refused (${mode})`, async () => {

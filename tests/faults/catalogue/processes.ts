@@ -212,6 +212,52 @@ const atLeastOnce: Fault = {
   },
 };
 
+const TALLY = "tally-items";
+
+/** Makes a consumer schema a new one, and empties what it has written: it is to apply the whole topic. */
+async function makeNew({ destination, slug }: Pipeline): Promise<void> {
+  await destination.query(`LOCK TABLE rejot.progress IN EXCLUSIVE MODE;
+    UPDATE rejot.progress SET consumers = consumers - '${slug}/${TALLY}'; TRUNCATE tally`);
+}
+
+async function partitionsToCatchUp(pipeline: Pipeline): Promise<number> {
+  const [row] = await pipeline.destination.query(
+    `SELECT count(*) AS n FROM rejot.progress
+     WHERE topic = $1 AND (consumers -> $2 = 'null') IS NOT TRUE`,
+    [pipeline.topic("item"), `${pipeline.slug}/${TALLY}`],
+  );
+  return Number(row?.n);
+}
+
+const joining: Fault = {
+  id: "kill-sink-while-schema-joins",
+  group: KILLED,
+  title:
+    "kill -9 of the sink while a consumer schema that adds is new and applies the whole topic, in portions, its last message lost or not",
+  options: () => ({ sinkArgs: ["--max-rows", "40"] }),
+  async run({ pipeline, random, last }) {
+    const point = {
+      id: "a batch",
+      links: ({ links }: Pipeline) => [links.destinationPostgres],
+      matches: () => applying,
+    };
+    for (let round = 0; round < 2; round++) {
+      await last(random.int(500, 2_500));
+      await makeNew(pipeline);
+      for (let kills = 0; kills < 3; kills++) {
+        if (kills > 0) await last(random.int(0, 40));
+        const hold = await reach(point, pipeline);
+        const left = await partitionsToCatchUp(pipeline);
+        if (kills < 2 && left === 0) throw new Error("the consumer schema has caught up before the kill");
+        await pipeline.sink?.kill();
+        if (kills > 0 && random.chance(0.5)) hold.release();
+        else hold.drop();
+        await pipeline.start("sink");
+      }
+    }
+  },
+};
+
 /** The old one has records on their way when it stops; they arrive when another has taken over. */
 const sourceHangs: Fault = {
   id: "sigstop-source",
@@ -334,6 +380,7 @@ const rebalances: Fault = {
 /** Processes that end or hang at the worst moment. */
 export const PROCESSES: readonly Fault[] = [
   ...POINTS.flatMap((point) => point.fates.map((fate) => killAt(point, fate))),
+  joining,
   atLeastOnce,
   anytime,
   drains("source"),
