@@ -44,7 +44,7 @@ export interface ReplayOptions {
   readonly filter: Omit<LetterFilter, "states">;
   /** Applies also what newer events have replaced, for statements that want every event once. */
   readonly evenIfSuperseded: boolean;
-  /** Changes nothing. */
+  /** Changes nothing: what would be applied is, each letter for itself, and taken back. */
   readonly dryRun: boolean;
   readonly onOutcome: (letter: NotedLetter, outcome: ReplayOutcome) => void;
 }
@@ -222,6 +222,7 @@ class Replay {
     const hindrance = this.#hindrance(letter, now);
     if (hindrance !== undefined) return hindrance;
     const verdict = await this.#judge(letter, content, scan, now?.nextOffset ?? 0);
+    if (verdict.kind === "newest") await this.#patiently(() => this.#session.rehearse(event));
     this.#settled.add(nameOf(letter, event.record.offset));
     return verdict.kind === "newest" ? { kind: "applied" } : verdict;
   }

@@ -43,6 +43,8 @@ export interface SessionContext extends SessionOptions {
 /** Connects to nothing yet. */
 export function createContext(options: SessionOptions): SessionContext {
   const { source, config, instance, log } = options;
+  const tellIgnored = (tables: string): void =>
+    log.warn({ tables }, "a TRUNCATE is ignored: what it removed stays in the topics");
   return {
     ...options,
     applicationName: `rejot-source ${source.manifestSlug} ${source.dataStoreSlug}`,
@@ -52,7 +54,7 @@ export function createContext(options: SessionOptions): SessionContext {
       source.dataStoreSlug,
     ),
     kafka: createKafka(source.eventStore, { clientId: `rejot-source-${source.manifestSlug}`, logger: log }),
-    buffer: new BatchBuffer(new TransactionAssembler(config, config.onTruncate), config),
+    buffer: new BatchBuffer(new TransactionAssembler(config, config.onTruncate, tellIgnored), config),
     claim: `${instance}.${randomUUID().slice(0, 8)}`,
   };
 }

@@ -1,4 +1,4 @@
-import { type BackfillRecord, isRemoving } from "../../shared/kafka/backfill-record.ts";
+import { type BackfillCommand, type BackfillRecord, isRemoving } from "../../shared/kafka/backfill-record.ts";
 
 const BAR = 20;
 
@@ -31,6 +31,14 @@ export function progressLine(
   const isRebuild = record.rebuild !== null || record.removal !== null;
   const what = isRebuild && state !== "done" ? `rebuild ${state}` : state;
   return `${name}: ${what}  ${parts.join("  ")}${error === null ? "" : `\n  ${error}`}`;
+}
+
+/** What is asked of a source, in one line. */
+export function commandLine({ action, where, rowsPerSecond }: BackfillCommand): string {
+  const parts: string[] = [action];
+  if (where !== null) parts.push(`WHERE ${where}`);
+  if (rowsPerSecond !== null) parts.push(`${rowsPerSecond} rows/s at most`);
+  return parts.join("  ");
 }
 
 function count(value: number): string {

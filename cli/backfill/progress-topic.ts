@@ -4,6 +4,7 @@ import {
   type BackfillRecord,
   decodeBackfill,
   encodeBackfillCommand,
+  unfollowed,
 } from "../../shared/kafka/backfill-record.ts";
 import { answered, disconnect } from "../../shared/kafka/kafka-answers.ts";
 import { createKafka, type Kafka, kafkaError } from "../../shared/kafka/kafka-client.ts";
@@ -18,6 +19,7 @@ const FETCH_BYTES = 4 * 1024 * 1024;
 export class ProgressTopic {
   readonly source: ResolvedSource;
   readonly records = new Map<string, BackfillRecord>();
+  readonly #commands = new Map<string, BackfillCommand>();
   readonly #topic: string;
   readonly #kafka: Kafka;
   readonly #reader: KafkaReader;
@@ -47,10 +49,16 @@ export class ProgressTopic {
         if (key === null || value === null) continue;
         const entry = decodeBackfill(key.toString(), value.toString());
         if (entry?.kind === "state") this.records.set(entry.schema, entry.record);
+        else if (entry?.kind === "command") this.#commands.set(entry.schema, entry.command);
       }
       at = page.nextOffset;
     }
     this.#nextOffset = at;
+  }
+
+  /** What was asked of the source and not followed yet. */
+  unfollowed(name: string): BackfillCommand | undefined {
+    return unfollowed(this.#commands.get(name), this.records.get(name));
   }
 
   /** Resolves when the command is kept, whether a source runs or not. Throws KAFKA_*. */

@@ -7,12 +7,13 @@ import {
   backfillName,
   MIN_ROWS_PER_SECOND,
   owesAllRows,
+  stateAfter,
 } from "../../shared/kafka/backfill-record.ts";
 import { delay } from "../../shared/lifecycle/backoff.ts";
 import { loadManifests } from "../../shared/manifest/load.ts";
 import { resolveWorkspace } from "../../shared/manifest/workspace.ts";
 import { isPlainCondition } from "../../shared/postgres/sql/condition.ts";
-import { progressLine } from "../backfill/progress-line.ts";
+import { commandLine, progressLine } from "../backfill/progress-line.ts";
 import type { ProgressTopic } from "../backfill/progress-topic.ts";
 import { type CliContext, Exit } from "../context.ts";
 import { withExamples } from "../help.ts";
@@ -131,7 +132,7 @@ async function ask(
   if (where !== null && !(await isPlainCondition(where)))
     throw new RejotError("BACKFILL_CONDITION_INVALID", { detail: where });
   await refresh(targets);
-  const fitting = targets.filter(({ name, topic }) => FITTING[action](topic.records.get(name)));
+  const fitting = targets.filter((target) => fits(action, target));
   if (fitting.length === 0) {
     const states = targets.map(
       ({ name, topic }) => `${name} ${topic.records.get(name)?.state ?? "has none"}`,
@@ -141,7 +142,7 @@ async function ask(
   if (where !== null) for (const { name, topic } of fitting) requireAllRows(name, topic.records.get(name));
   const command: BackfillCommand = { id: randomUUID(), action, where, rowsPerSecond: rate };
   for (const { name, topic } of fitting) await topic.send(name, command);
-  const followed = await waitUntilFollowed(fitting, command.id);
+  const followed = await waitUntilFollowed(fitting, command);
   if (where !== null) {
     for (const { name, topic } of fitting) {
       const record = topic.records.get(name);
@@ -165,21 +166,22 @@ function unfinished(name: string, { state, rows, rebuild }: BackfillRecord): Rej
   });
 }
 
-type State = BackfillRecord["state"];
+/** Whether a command has something to change: a backfill, or a start that no source has followed yet. */
+function fits(action: BackfillCommand["action"], { name, topic }: Target): boolean {
+  if (action === "start") return true;
+  if (stateAfter(action, topic.records.get(name)?.state) !== undefined) return true;
+  return action === "cancel" && topic.unfollowed(name)?.action === "start";
+}
 
-const isIn =
-  (...states: State[]) =>
-  (record: BackfillRecord | undefined): boolean =>
-    record !== undefined && states.includes(record.state);
-
-const FITTING: Record<BackfillCommand["action"], (record: BackfillRecord | undefined) => boolean> = {
-  start: () => true,
-  pause: isIn("running", "failed"),
-  resume: isIn("paused", "failed"),
-  cancel: isIn("running", "paused", "failed"),
-};
-
-async function waitUntilFollowed(targets: readonly Target[], id: string): Promise<boolean> {
+/** A cancel that only takes a start back has nobody to follow it. */
+async function waitUntilFollowed(
+  asked: readonly Target[],
+  { action, id }: BackfillCommand,
+): Promise<boolean> {
+  const targets = asked.filter(
+    ({ name, topic }) =>
+      action !== "cancel" || stateAfter(action, topic.records.get(name)?.state) !== undefined,
+  );
   const deadlineMs = Date.now() + FOLLOWED_MS;
   while (Date.now() < deadlineMs) {
     await refresh(targets);
@@ -217,12 +219,21 @@ function described(
   const { manifestSlug, dataStoreSlug } = topic.source;
   const about = { manifest: manifestSlug, dataStore: dataStoreSlug, schema: name };
   const record = topic.records.get(name);
-  if (record === undefined) return { json: { ...about, state: null }, text: `${name}: there was none yet` };
+  const asked = topic.unfollowed(name);
+  const waits = asked === undefined ? "" : `\n  asked for and not followed yet: ${commandLine(asked)}`;
+  if (record === undefined)
+    return {
+      json: { ...about, state: null, asked: asked ?? null },
+      text: `${name}: there was none yet${waits}`,
+    };
   const { rows, startedAt, updatedAt } = record;
   const from = before.get(name) ?? { rows: 0, atMs: startedAt };
   const rate = updatedAt > from.atMs ? ((rows - from.rows) * 1_000) / (updatedAt - from.atMs) : undefined;
   if (!before.has(name) || updatedAt > from.atMs) before.set(name, { rows, atMs: updatedAt });
-  return { json: { ...about, ...record }, text: progressLine(name, record, rate) };
+  return {
+    json: { ...about, ...record, asked: asked ?? null },
+    text: `${progressLine(name, record, rate)}${waits}`,
+  };
 }
 
 async function refresh(targets: readonly Target[]): Promise<void> {

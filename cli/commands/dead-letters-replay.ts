@@ -28,7 +28,10 @@ interface ReplayFlags extends SelectionFlags {
 export function addReplay(group: Command, context: CliContext): void {
   const replay = withSelection(group.command("replay"))
     .description("apply dead letters again, once each; exit code 1 when some wait on")
-    .option("--dry-run", "only show what would be applied, and what newer events have superseded")
+    .option(
+      "--dry-run",
+      "only show what would be applied (each is tried, and taken back), and what is superseded",
+    )
     .option(
       "--even-if-superseded",
       "apply also what newer events of the key have superseded, for SQL that adds",

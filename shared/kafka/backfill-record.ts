@@ -101,6 +101,32 @@ export function owesAllRows({ state, where, rebuild, removal }: BackfillRecord):
   return where === null && state !== "cancelled";
 }
 
+type State = BackfillRecord["state"];
+
+const AFTER: Record<Exclude<BackfillCommand["action"], "start">, Partial<Record<State, State>>> = {
+  pause: { running: "paused", failed: "paused" },
+  resume: { paused: "running", failed: "running" },
+  cancel: { running: "cancelled", paused: "cancelled", failed: "cancelled" },
+};
+
+/** What a command makes of the state of a backfill; undefined where it changes nothing. */
+export function stateAfter(
+  action: Exclude<BackfillCommand["action"], "start">,
+  state: State | undefined,
+): State | undefined {
+  return state === undefined ? undefined : AFTER[action][state];
+}
+
+/** The last command, where no source has followed it yet and it would change something. */
+export function unfollowed(
+  command: BackfillCommand | undefined,
+  record: BackfillRecord | undefined,
+): BackfillCommand | undefined {
+  if (command === undefined || command.id === record?.command) return undefined;
+  if (command.action === "start") return command;
+  return stateAfter(command.action, record?.state) === undefined ? undefined : command;
+}
+
 /** The record that says how far a backfill is. */
 export function encodeBackfill(schema: string, record: BackfillRecord): { key: string; value: string } {
   return { key: `${STATE_KEY}${schema}`, value: JSON.stringify(record) };

@@ -2,6 +2,7 @@ import {
   type BackfillCommand,
   type BackfillRecord,
   owesAllRows,
+  stateAfter,
 } from "../../shared/kafka/backfill-record.ts";
 import type { Chunk, ChunkTable } from "../ports.ts";
 
@@ -123,7 +124,7 @@ export function obeyed(
   if (record !== undefined && isRefused(record, command)) return { ...record, command: command.id };
   if (command.action === "start") return begin();
   if (record === undefined) return undefined;
-  const state = FOLLOWING[command.action][record.state];
+  const state = stateAfter(command.action, record.state);
   if (state === undefined) return { ...record, command: command.id };
   return { ...record, state, waits: false, error: null, command: command.id, updatedAt: nowMs };
 }
@@ -132,11 +133,3 @@ export function obeyed(
 export function isRefused(record: BackfillRecord | undefined, { action, where }: BackfillCommand): boolean {
   return action === "start" && where !== null && record !== undefined && owesAllRows(record);
 }
-
-type State = BackfillRecord["state"];
-
-const FOLLOWING: Record<"pause" | "resume" | "cancel", Partial<Record<State, State>>> = {
-  pause: { running: "paused", failed: "paused" },
-  resume: { paused: "running", failed: "running" },
-  cancel: { running: "cancelled", paused: "cancelled", failed: "cancelled" },
-};

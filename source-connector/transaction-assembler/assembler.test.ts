@@ -22,8 +22,9 @@ function piecesOf(
   messages: readonly WalMessage[],
   limits = { maxRows: 3, maxBytes: 1_000 },
   onTruncate: OnTruncate = "stop",
+  onIgnored: (tables: string) => void = () => {},
 ): TransactionPiece[] {
-  const assembler = new TransactionAssembler(limits, onTruncate);
+  const assembler = new TransactionAssembler(limits, onTruncate, onIgnored);
   return messages.flatMap((message) => assembler.accept(message));
 }
 
@@ -79,12 +80,15 @@ describe("TransactionAssembler", () => {
     ]);
   });
 
-  test("TRUNCATE stops, naming the table, or is passed over", () => {
+  test("TRUNCATE stops, naming the table, or is passed over and told of", () => {
     const messages = [begin(5n), change(1), truncate, change(2), commit(6n)];
     expect(() => piecesOf(messages)).toThrow(
       expect.objectContaining({ code: "TRUNCATE_STOPS", message: expect.stringContaining("public.t") }),
     );
-    expect(piecesOf(messages, undefined, "ignore").map(ids)).toEqual([[1, 2]]);
+    const told: string[] = [];
+    const pieces = piecesOf(messages, undefined, "ignore", (tables) => told.push(tables));
+    expect(pieces.map(ids)).toEqual([[1, 2]]);
+    expect(told).toEqual(["public.t"]);
   });
 
   test("TRUNCATE that becomes tombstones is a piece of its own, behind what came before it", () => {

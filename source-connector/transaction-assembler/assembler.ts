@@ -23,14 +23,17 @@ const NONE: readonly TransactionPiece[] = [];
 export class TransactionAssembler {
   readonly #limits: PieceLimits;
   readonly #onTruncate: OnTruncate;
+  readonly #onIgnored: (tables: string) => void;
   #open: TransactionInfo | undefined;
   #changes: Change[] = [];
   #bytes = 0;
   #marks: string[] = [];
 
-  constructor(limits: PieceLimits, onTruncate: OnTruncate) {
+  /** `onIgnored` is told of the tables whose rows stay in the topics. */
+  constructor(limits: PieceLimits, onTruncate: OnTruncate, onIgnored: (tables: string) => void) {
     this.#limits = limits;
     this.#onTruncate = onTruncate;
+    this.#onIgnored = onIgnored;
   }
 
   /** The pieces that the message completes. Throws REPLICATION_PROTOCOL, TRUNCATE_STOPS. */
@@ -46,8 +49,11 @@ export class TransactionAssembler {
           ? [this.#piece(null)]
           : NONE;
       case "truncate":
-        if (this.#onTruncate === "ignore") return NONE;
         if (this.#onTruncate === "tombstone") return this.#truncated(message.relations);
+        if (this.#onTruncate === "ignore") {
+          this.#onIgnored(namesOf(message.relations));
+          return NONE;
+        }
         throw new RejotError("TRUNCATE_STOPS", { detail: namesOf(message.relations) });
       case "mark":
         // A foreign program may send any number of them under our prefix.

@@ -8,7 +8,7 @@ const RELATION: Relation = { oid: 1, schema: "public", name: "t", replicaIdentit
 const LIMITS = { maxRows: 10, maxBytes: 100_000, maxBufferedBytes: 100_000 };
 
 function bufferOf(limits = LIMITS): BatchBuffer {
-  return new BatchBuffer(new TransactionAssembler(limits, "tombstone"), limits);
+  return new BatchBuffer(new TransactionAssembler(limits, "tombstone", () => {}), limits);
 }
 
 /** Puts a transaction of `rows` rows of `bytes` each into the buffer. */

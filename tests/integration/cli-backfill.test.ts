@@ -56,6 +56,33 @@ test("start, for a schema, again, and for a condition; status, as text and as JS
   expect(metrics).toMatch(/^rejot_source_backfill_state\{.*public_schema="item.v1",state="done"\} 1$/m);
 });
 
+test("a start that no source has followed is shown, and can be taken back", async () => {
+  await using fixture = await createFixture();
+  {
+    await using _first = await fixture.start();
+  }
+  const where = ["--where", "id < 10", "--rate", "5"];
+  expect(await backfill(fixture, "start", "--schema", "item", ...where)).toMatchObject({
+    exitCode: 0,
+    stdout:
+      "item.v1: there was none yet\n  asked for and not followed yet: start  WHERE id < 10  5 rows/s at most\n",
+    stderr: expect.stringMatching(/^No source has followed yet/),
+  });
+  const { stdout } = await backfill(fixture, "status", "--schema", "item", "--json");
+  expect(JSON.parse(stdout)).toMatchObject([{ state: null, asked: { action: "start", where: "id < 10" } }]);
+  expect(await backfill(fixture, "pause", "--schema", "item")).toMatchObject({ exitCode: 1 });
+  const none = { exitCode: 0, stdout: "item.v1: there was none yet\n" };
+  expect(await backfill(fixture, "cancel", "--schema", "item")).toMatchObject({ ...none, stderr: "" });
+  await using source = await fixture.start();
+  await fixture.database.query("INSERT INTO item VALUES (0, 'last')");
+  await fixture.published();
+  expect(await backfill(fixture, "status", "--schema", "item")).toMatchObject(none);
+  expect(backfillsOf(source.status)).toEqual([]);
+  expect(await backfill(fixture, "start", "--schema", "item", "--watch")).toMatchObject({
+    stdout: expect.stringMatching(/done .* 401 rows\n$/),
+  });
+}, 60_000);
+
 test("pause, resume and cancel, with a rate", async () => {
   await using fixture = await createFixture();
   await using source = await fixture.start();
