@@ -4,14 +4,29 @@ import { HeldTopics } from "./consumer/held-topics.ts";
 import { runPipeline } from "./pipeline.ts";
 import { type EventRun, type FeedItem, partitionName, type TopicPartition } from "./ports.ts";
 
-const poisoned = (topic: string, code: "SINK_EVENT_FAILED" | "REGISTRY_REFUSED" = "SINK_EVENT_FAILED") =>
-  new RejotError(code, { context: { topic, partition: 0, offset: 7 } });
+const poisoned = (
+  topic: string,
+  code: "SINK_EVENT_FAILED" | "REGISTRY_REFUSED" = "SINK_EVENT_FAILED",
+  consumerSchema?: string,
+) =>
+  new RejotError(code, {
+    context: { topic, partition: 0, offset: 7, ...(consumerSchema === undefined ? {} : { consumerSchema }) },
+  });
 
 const runOf = (topic: string): EventRun => ({ topic, partition: 0, events: [], endOffset: 8, bytes: 0 });
 
 /** A destination of these topics, of which this process has some partitions, and whose events all fail. */
-function stagesOf(topics: readonly string[], own: readonly TopicPartition[], shared: readonly string[] = []) {
+function stagesOf(
+  topics: readonly string[],
+  own: readonly TopicPartition[],
+  shared: readonly string[] = [],
+  consumers: readonly { name: string; topic: string }[] = topics.map((topic) => ({
+    name: `of-${topic}`,
+    topic,
+  })),
+) {
   const held: string[] = [];
+  const revisited: string[] = [];
   const holds = new HeldTopics();
   const owned = new Set(own.map(partitionName));
   let failing: RejotError;
@@ -24,11 +39,13 @@ function stagesOf(topics: readonly string[], own: readonly TopicPartition[], sha
     }
     return runPipeline({
       topics,
+      consumers,
       feed: {
         [Symbol.asyncIterator]: items,
         owns: (partition) => owned.has(partitionName(partition)),
         ownsAllOf: (topic) => own.some((p) => p.topic === topic) && !shared.includes(topic),
         hold: (topic) => held.push(topic),
+        revisit: (topic) => revisited.push(topic),
         examine: async () => {},
         place: () => {},
         displace: () => {},
@@ -44,7 +61,7 @@ function stagesOf(topics: readonly string[], own: readonly TopicPartition[], sha
       observer: { applied: () => {}, displaced: () => {}, placed: () => {}, held: () => {} },
     });
   };
-  return { run, held, holds };
+  return { run, held, revisited, holds };
 }
 
 const p0 = (topic: string): TopicPartition => ({ topic, partition: 0 });
@@ -78,6 +95,25 @@ describe("an event that stops its topic", () => {
     const { run, holds } = stagesOf(["a", "b"], [p0("a"), p0("b")]);
     holds.hold(p0("a"), poisoned("a", "REGISTRY_REFUSED"));
     await run(poisoned("b"));
+  });
+
+  test("holds up its consumer schema alone, until no other of the topic is left", async () => {
+    const readers = [...["x", "y"].map((name) => ({ name, topic: "a" })), { name: "z", topic: "b" }];
+    const { run, held, revisited } = stagesOf(["a", "b"], [p0("a"), p0("b")], [], readers);
+    await run(poisoned("a", "SINK_EVENT_FAILED", "x"));
+    expect([revisited, held]).toEqual([["a"], []]);
+    await run(poisoned("a", "SINK_EVENT_FAILED", "y"));
+    expect([revisited, held]).toEqual([["a"], ["a"]]);
+  });
+
+  test("of the last consumer schema that could go on ends the pipeline", async () => {
+    const readers = ["x", "y"].map((name) => ({ name, topic: "a" }));
+    const { run, revisited } = stagesOf(["a"], [p0("a")], [], readers);
+    await run(poisoned("a", "SINK_EVENT_FAILED", "x"), poisoned("a", "SINK_EVENT_FAILED", "x"));
+    expect(revisited).toEqual(["a", "a"]);
+    await expect(run(poisoned("a", "SINK_EVENT_FAILED", "y"))).rejects.toMatchObject({
+      context: { consumerSchema: "y" },
+    });
   });
 
   test("is nothing to a process whose partition was given to another meanwhile", async () => {

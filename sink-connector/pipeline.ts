@@ -5,6 +5,7 @@ import type {
   EventFeed,
   EventRun,
   FeedItem,
+  Hold,
   Holds,
   PartitionPoint,
   PartitionProgress,
@@ -28,6 +29,8 @@ export interface PipelineObserver {
 export interface PipelineStages {
   /** All topics of the destination: also those that other members of the group read, and those that do not exist yet. */
   readonly topics: readonly string[];
+  /** The destination's consumer schemas. */
+  readonly consumers: readonly { readonly name: string; readonly topic: string }[];
   readonly feed: EventFeed;
   readonly destination: Destination;
   readonly applier: EventApplier;
@@ -38,8 +41,9 @@ export interface PipelineStages {
 /**
  * The whole way of a destination's events: consumer group → decode → apply with progress → report.
  * Resolves when the feed ends; throws what stops the destination. Reading ahead goes on while a batch is applied;
- * the next batch is whatever has come in the meantime. An error of one topic holds up that topic, and is thrown only
- * when it leaves nothing to do to anybody: a row that is missing may be brought by another topic, or another member.
+ * the next batch is whatever has come in the meantime. An error of one topic holds up that topic, one of a consumer
+ * schema only that one, and is thrown only when it leaves nothing to do to anybody: a row that is missing may be brought
+ * by another topic, consumer schema, or member.
  */
 export async function runPipeline(stages: PipelineStages): Promise<void> {
   const { feed } = stages;
@@ -59,11 +63,11 @@ export async function runPipeline(stages: PipelineStages): Promise<void> {
 }
 
 async function place({ feed, destination, applier, holds, observer }: PipelineStages, item: Assigned) {
-  const places = await destination.progress(item.partitions);
+  const places = await destination.progress(item.partitions, (topic) => holds.heldOf(topic));
   applier.place(places);
   await feed.examine(places);
   feed.place(item.generation, places);
-  holds.passed(places.map(({ nextOffset: offset, ...partition }) => ({ ...partition, offset })));
+  holds.passed(places);
   observer.placed(places);
 }
 
@@ -77,36 +81,48 @@ async function apply({ feed, applier, holds, observer }: PipelineStages, runs: r
     return;
   }
   feed.report(moves);
-  holds.passed(moves.map(({ nextOffset: offset, ...partition }) => ({ ...partition, offset })));
+  holds.passed(moves);
   observer.applied(runs, moves, (performance.now() - startedAt) / 1000);
 }
 
-/** Lets the other topics go on without the one that an error names, or throws it. */
-function holdUp(
-  { topics, feed, holds, observer }: PipelineStages,
-  runs: readonly EventRun[],
-  error: unknown,
-): void {
+/** Lets the others go on without the topic, or the consumer schema, that an error names, or throws it. */
+function holdUp(stages: PipelineStages, runs: readonly EventRun[], error: unknown): void {
+  const { topics, feed, holds, observer } = stages;
   const at = placeOf(error);
   if (at === undefined || !(error instanceof RejotError)) throw error;
   // Given to another member meanwhile: it will see for itself.
   if (!feed.owns(at)) return;
-  const stopped = new Set(
-    holds.all.flatMap(({ at, error }) => (isRetryableOnceWorked(error) ? [] : [at.topic])),
-  );
-  stopped.add(at.topic);
-  if (topics.every((topic) => stopped.has(topic) && feed.ownsAllOf(topic))) throw error;
+  const stopped = [...holds.all, { at, error }].filter((hold) => !isRetryableOnceWorked(hold.error));
+  if (topics.every((topic) => standsStill(stages, topic, stopped) && feed.ownsAllOf(topic))) throw error;
   const { delayMs, isNew } = holds.hold(at, error);
-  feed.hold(at.topic, delayMs);
+  const othersGoOn = at.consumerSchema !== undefined && !standsStill(stages, at.topic, holds.all);
+  if (othersGoOn) feed.revisit(at.topic, delayMs);
+  else feed.hold(at.topic, delayMs);
   // How much of the batch was applied is for the destination to say.
-  feed.displace(runs.filter(({ topic }) => topic !== at.topic));
+  feed.displace(othersGoOn ? [...runs, at] : runs.filter(({ topic }) => topic !== at.topic));
   observer.held(error, isNew);
+}
+
+/** Whether something holds up all of a topic, or each of its consumer schemas. */
+function standsStill(
+  { consumers }: PipelineStages,
+  topic: string,
+  holds: readonly Pick<Hold, "at">[],
+): boolean {
+  const held = holds.filter(({ at }) => at.topic === topic).map(({ at }) => at.consumerSchema);
+  if (held.includes(undefined)) return true;
+  return consumers.every((each) => each.topic !== topic || held.includes(each.name));
 }
 
 /** Where in a topic an error is; undefined when it concerns more than one topic. */
 function placeOf(error: unknown): PartitionPoint | undefined {
   if (!(error instanceof RejotError)) return undefined;
-  const { topic, partition, offset } = error.context;
+  const { topic, partition, offset, consumerSchema } = error.context;
   if (typeof topic !== "string" || typeof partition !== "number") return undefined;
-  return { topic, partition, ...(typeof offset === "number" ? { offset } : {}) };
+  return {
+    topic,
+    partition,
+    ...(typeof offset === "number" ? { offset } : {}),
+    ...(typeof consumerSchema === "string" ? { consumerSchema } : {}),
+  };
 }

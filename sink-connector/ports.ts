@@ -92,12 +92,12 @@ export interface ConsumerPlaces {
   readonly row: PlacesRow;
   /** Where reading goes on: every one of them has applied what comes before. */
   readonly readFrom: number;
-  /** Whether all of them are at the same place, so that every event is for every one. */
-  readonly areInStep: boolean;
   /** Those that are behind the furthest, and where they go on. */
   readonly behind: ReadonlyMap<string, number>;
-  /** Whether a consumer schema has not applied the event at an offset yet. */
+  /** Whether a consumer schema is here and has not applied the event at an offset yet. */
   needs(name: string, offset: number): boolean;
+  /** Whether it is here and has applied, or set aside, the event at an offset. */
+  isPast(name: string, offset: number): boolean;
   /**
    * The places once all events before `endOffset`, from `readFrom` on, are applied. Consumer schemas that this sink does
    * not have stay where they are: another version of the manifest may have them.
@@ -152,16 +152,19 @@ export interface EventFeed extends AsyncIterable<FeedItem> {
   ownsAllOf(topic: string): boolean;
   /** Drops what is read ahead of a topic and hands out nothing of it for a while; then it is announced as assigned. */
   hold(topic: string, delayMs: number): void;
+  /** Announces a topic's partitions as assigned after a while, and goes on with them until then. */
+  revisit(topic: string, delayMs: number): void;
   /** Tells Kafka for monitoring how far the destination is; never waited for, never an error. */
   report(moves: readonly ProgressMove[]): void;
 }
 
-/** A place in a topic; without an offset, the whole partition. */
+/** A place in a topic, of one consumer schema or of all; without an offset, the whole partition. */
 export interface PartitionPoint extends TopicPartition {
   readonly offset?: number | undefined;
+  readonly consumerSchema?: string | undefined;
 }
 
-/** A topic that stands still, and why. */
+/** A topic, or one of its consumer schemas, that stands still, and why. */
 export interface Hold {
   readonly at: PartitionPoint;
   readonly error: RejotError;
@@ -170,14 +173,16 @@ export interface Hold {
   readonly sinceMs: number;
 }
 
-/** The topics that stand still because of an error of their own, while the others of the destination go on. */
+/** Topics and consumer schemas that stand still because of an error of their own, while others of the destination go on. */
 export interface Holds {
-  /** One for each topic that stands still: what it failed at last. */
+  /** One for each topic or consumer schema that stands still: what it failed at last. */
   readonly all: readonly Hold[];
-  /** Notes what stopped a topic. Returns when to try it again, in milliseconds from now, and whether this is news. */
+  /** Notes what stopped a topic, or one consumer schema of it. Returns when to try again, in milliseconds from now, and whether this is news. */
   hold(at: PartitionPoint, error: RejotError): { delayMs: number; isNew: boolean };
-  /** The destination is at these places: a topic that stood still before one of them does so no more. */
-  passed(points: readonly PartitionPoint[]): void;
+  /** The consumer schemas of a topic that are not to be tried yet. */
+  heldOf(topic: string): ReadonlySet<string>;
+  /** The destination is at these places: what stood still before one of them does so no more. */
+  passed(places: readonly (PartitionPlace & { readonly places: ConsumerPlaces })[]): void;
   /** The group has given out its partitions anew: what stood still here may be another process's. */
   clear(): void;
 }
@@ -204,8 +209,14 @@ export type WriteOutcome = "applied" | "stale";
  * Lost connections, deadlocks and the like are tried again inside, without end, until the signal is aborted.
  */
 export interface Destination {
-  /** Progress of the partitions; a partition or a consumer schema seen for the first time starts at `firstOffset`. */
-  progress(partitions: readonly PartitionBounds[]): Promise<PartitionProgress[]>;
+  /**
+   * Progress of the partitions; a partition or a consumer schema seen for the first time starts at `firstOffset`. Consumer
+   * schemas that are held are left out of the places, unless none would be left.
+   */
+  progress(
+    partitions: readonly PartitionBounds[],
+    heldOf: (topic: string) => ReadonlySet<string>,
+  ): Promise<PartitionProgress[]>;
   /**
    * Applies in one transaction. Throws CallFailed when one statement is to blame, BatchTooSlow when several events
    * together took longer than the server or we allow, else the server's error.

@@ -127,6 +127,7 @@ export class Session {
       void this.#watchForTopics(topics, ended.signal).then(endFeed, () => {});
       await runPipeline({
         topics: plan.topics,
+        consumers: plan.consumers,
         feed: consumer.feed,
         destination: this.#postgres,
         applier,
@@ -252,9 +253,10 @@ export class Session {
   #tellHeld(error: RejotError, isNew: boolean): void {
     const { state, logger } = this.#options;
     state.retrying(error);
+    const what = error.context.consumerSchema === undefined ? "a topic" : "a consumer schema";
     if (isNew)
-      logger.error({ err: error }, `a topic stands still, the others go on: ${describeError(error)}`);
-    else logger.debug({ err: error }, "the topic still stands still");
+      logger.error({ err: error }, `${what} stands still, the others go on: ${describeError(error)}`);
+    else logger.debug({ err: error }, `${what} still stands still`);
   }
 
   #deadLetters(): KafkaDeadLetters {

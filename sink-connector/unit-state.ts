@@ -14,6 +14,7 @@ import {
   type PartitionProgress,
   type ProgressMove,
   partitionName,
+  type TopicPartition,
 } from "./ports.ts";
 import type { Notice } from "./registry-notices.ts";
 
@@ -22,6 +23,7 @@ const ROLES: readonly UnitRole[] = ["starting", "active", "standby", "retrying",
 /** What is known of one destination while it runs: for status pages and metrics. */
 export class UnitState {
   readonly #destination: ResolvedDestination;
+  readonly #consumerNames: ReadonlySet<string>;
   readonly #group: string;
   readonly #metrics: SinkMetrics;
   /** Where each partition reads on, once what was read is applied. */
@@ -43,6 +45,10 @@ export class UnitState {
 
   constructor(destination: ResolvedDestination, group: string, metrics: SinkMetrics) {
     this.#destination = destination;
+    const { manifestSlug, consumers } = destination;
+    this.#consumerNames = new Set(
+      consumers.map(({ consumerSchema }) => `${manifestSlug}/${consumerSchema.name}`),
+    );
     this.#group = group;
     this.#metrics = metrics;
     this.role = "starting";
@@ -168,12 +174,21 @@ export class UnitState {
     const partitions = (this.feed?.overview().partitions ?? []).map((p) => {
       const applied = this.#places.get(partitionName(p))?.nextOffset ?? null;
       // With all events applied, what was read beyond the last of them are Kafka's own control records.
-      const at = (p.isApplied ? p.fetchedOffset : null) ?? applied;
+      const read = (p.isApplied ? p.fetchedOffset : null) ?? applied;
+      const at = read === null ? null : Math.min(read, ...this.#behindAt(p));
       const lag = at === null || p.highWatermark === null ? null : Math.max(0, p.highWatermark - at);
       behind += lag ?? 0;
       return { topic: p.topic, partition: p.partition, nextOffset: applied ?? p.fetchedOffset, lag };
     });
     return { partitions, behind };
+  }
+
+  /** Where consumer schemas of ours are that are not in step, those that are held included. */
+  #behindAt(partition: TopicPartition): number[] {
+    const { consumers } = this.#places.get(partitionName(partition))?.places.row ?? {};
+    return Object.entries(consumers ?? {}).flatMap(([name, at]) =>
+      at !== null && this.#consumerNames.has(name) ? [at] : [],
+    );
   }
 
   /** Consumer schemas that apply what others of their topic have applied already. */
@@ -189,8 +204,12 @@ export class UnitState {
 
   #lagMs(partitionCount: number, behind: number): number | null {
     if (this.#role === "starting" || partitionCount === 0) return null;
-    const oldest = this.feed?.overview().oldestTimestampMs;
-    if (oldest !== undefined) return Math.max(0, Date.now() - oldest);
+    const oldest = Math.min(
+      this.feed?.overview().oldestTimestampMs ?? Number.POSITIVE_INFINITY,
+      // What a held consumer schema waits for is not read: it was there when it was met.
+      ...this.holds.all.flatMap(({ at, sinceMs }) => (at.consumerSchema === undefined ? [] : [sinceMs])),
+    );
+    if (oldest !== Number.POSITIVE_INFINITY) return Math.max(0, Date.now() - oldest);
     if (behind === 0) return 0;
     return this.#lastTimestampMs === undefined ? null : Math.max(0, Date.now() - this.#lastTimestampMs);
   }
@@ -244,10 +263,11 @@ export function defineSinkMetrics(metrics: Metrics) {
       "Dead letters of the destination that are neither replayed nor discarded, counted twice a minute by every process",
       [...LABELS, "topic", "consumer_schema"],
     ),
-    held: metrics.gauge("topic_held", "1 while a topic stands still because of an error of its own", [
-      ...LABELS,
-      "topic",
-    ]),
+    held: metrics.gauge(
+      "topic_held",
+      "1 while a topic, or a consumer schema of it, stands still because of an error of its own",
+      [...LABELS, "topic"],
+    ),
     lag: metrics.gauge("consumer_lag_records", "Records of a partition not yet applied", [
       ...LABELS,
       "topic",

@@ -947,7 +947,7 @@ export const ERRORS = {
     exitCode: 1,
   },
   SINK_EVENT_FAILED: {
-    title: "An event could not be applied, and its topic stands still before it",
+    title: "An event could not be applied, and its consumer schema stands still before it",
     cause: "The statement fails for this event's values, or the record cannot be read.",
     hint: 'Correct the data, the statement or the destination, and start again if the sink has ended; onError: "dlq" sets such events aside.',
     retryable: false,

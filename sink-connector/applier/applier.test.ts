@@ -110,7 +110,8 @@ function applierOf(
     maxRows: 5_000,
     describeKey: async () => "{}",
   });
-  const places = consumerPlaces({ nextOffset: 0, consumers: null }, ["c0", "c1"], 0);
+  const names = policies.map((_, i) => `c${i}`);
+  const places = consumerPlaces({ nextOffset: 0, consumers: null }, names, 0);
   applier.place(
     [0, 1, 2].map((partition) => ({ topic: "t", partition, nextOffset: 0, places, position: null })),
   );

@@ -60,7 +60,7 @@ export class Applier implements EventApplier {
     delivered: readonly EventRun[],
   ): Promise<{ outcome: WriteOutcome; moves: readonly ProgressMove[] }> {
     const moves = this.#book.movesOf(delivered);
-    const runs = this.#book.unapplied(delivered);
+    const runs = this.#book.due(delivered);
     const events = runs.flatMap((run) => run.events);
     const stopAt = events.findIndex((event) =>
       event.failures.some((f) => this.#policyOf(f).onError === "stop"),

@@ -6,7 +6,7 @@ import { consumerPlaces } from "./consumer-places.ts";
 test("a new consumer schema begins at the first offset, one that was away where it was", () => {
   const row = { nextOffset: 10, consumers: { a: null, away: 6 } };
   const places = consumerPlaces(row, ["a", "away", "new"], 2);
-  expect([places.readFrom, places.areInStep]).toEqual([2, false]);
+  expect(places.readFrom).toBe(2);
   expect(Object.fromEntries(places.behind)).toEqual({ away: 6, new: 2 });
   expect(["a", "away", "new"].map((name) => places.needs(name, 6))).toEqual([false, true, true]);
   expect(places.movedTo(8).row).toEqual({ nextOffset: 10, consumers: { a: null, away: 8, new: 8 } });
@@ -16,13 +16,28 @@ test("a new consumer schema begins at the first offset, one that was away where 
 
 test("one that this sink does not have stays where it is while others go on", () => {
   const places = consumerPlaces({ nextOffset: 10, consumers: { a: null, other: null, away: 3 } }, ["a"], 0);
-  expect(places.areInStep).toBe(true);
+  expect([places.needs("a", 10), places.needs("other", 10)]).toEqual([true, false]);
   expect(places.movedTo(12).row).toEqual({ nextOffset: 12, consumers: { a: null, other: 10, away: 3 } });
+});
+
+test("one that is held stays where it is, unless all are", () => {
+  const row = { nextOffset: 10, consumers: { a: null, b: 4 } };
+  const places = consumerPlaces(row, ["a", "b"], 0, new Set(["b"]));
+  expect([places.readFrom, places.needs("b", 4), places.isPast("b", 3), places.isPast("a", 9)]).toEqual([
+    10,
+    false,
+    false,
+    true,
+  ]);
+  expect(places.movedTo(12).row.consumers).toEqual({ a: null, b: 4 });
+  expect(consumerPlaces(row, ["a", "b"], 0, new Set(["a", "b"])).readFrom).toBe(4);
 });
 
 test("in a row without a list all are where it says", () => {
   const places = consumerPlaces({ nextOffset: 10, consumers: null }, ["a", "b"], 0);
   expect([places.readFrom, places.behind.size]).toEqual([10, 0]);
+  const withoutB = consumerPlaces({ nextOffset: 10, consumers: null }, ["a", "b"], 0, new Set(["b"]));
+  expect(withoutB.movedTo(11).row).toEqual({ nextOffset: 11, consumers: { a: null, b: 10 } });
   expect(places.movedTo(11).row).toEqual({ nextOffset: 11, consumers: { a: null, b: null } });
 });
 

@@ -1,28 +1,37 @@
 import type { ConsumerPlaces, PlacesRow } from "../ports.ts";
 
 /**
- * Where consumer schemas of a partition go on, by what the destination's row says; those that the row does not know, at
- * the partition's first offset.
+ * Where a sink's consumer schemas of a partition go on, by what the destination's row says; those that the row does not
+ * know, at the partition's first offset. Those that are held stay where they are, unless none would be left: without any,
+ * everything would be passed over.
  */
 export function consumerPlaces(
   row: PlacesRow,
   names: readonly string[],
   firstOffset: number,
+  held: ReadonlySet<string> = new Set(),
 ): ConsumerPlaces {
-  const start = (name: string): number => {
-    if (row.consumers === null) return row.nextOffset;
-    const at = row.consumers[name];
-    return at === undefined ? firstOffset : (at ?? row.nextOffset);
-  };
-  return new Places(row, new Map(names.map((name) => [name, start(name)])));
+  const known = row.consumers ?? Object.fromEntries(names.map((name) => [name, null]));
+  const free = names.filter((name) => !held.has(name));
+  const starts = (free.length === 0 ? names : free).map((name): [string, number] => {
+    const at = known[name];
+    return [name, at === undefined ? firstOffset : (at ?? row.nextOffset)];
+  });
+  return new Places(row, known, new Map(starts));
 }
 
 class Places implements ConsumerPlaces {
   readonly row: PlacesRow;
+  readonly #known: NonNullable<PlacesRow["consumers"]>;
   readonly #starts: ReadonlyMap<string, number>;
 
-  constructor(row: PlacesRow, starts: ReadonlyMap<string, number>) {
+  constructor(
+    row: PlacesRow,
+    known: NonNullable<PlacesRow["consumers"]>,
+    starts: ReadonlyMap<string, number>,
+  ) {
     this.row = row;
+    this.#known = known;
     this.#starts = starts;
   }
 
@@ -30,27 +39,27 @@ class Places implements ConsumerPlaces {
     return this.#starts.size === 0 ? this.row.nextOffset : Math.min(...this.#starts.values());
   }
 
-  get areInStep(): boolean {
-    return new Set(this.#starts.values()).size <= 1;
-  }
-
   get behind(): ReadonlyMap<string, number> {
     return new Map([...this.#starts].filter(([, at]) => at < this.row.nextOffset));
   }
 
   needs(name: string, offset: number): boolean {
-    return (this.#starts.get(name) ?? 0) <= offset;
+    return (this.#starts.get(name) ?? Number.POSITIVE_INFINITY) <= offset;
+  }
+
+  isPast(name: string, offset: number): boolean {
+    return (this.#starts.get(name) ?? 0) > offset;
   }
 
   movedTo(endOffset: number): ConsumerPlaces {
     const nextOffset = Math.max(this.row.nextOffset, endOffset);
     const starts = new Map([...this.#starts].map(([name, at]) => [name, Math.max(at, endOffset)]));
     const consumers: Record<string, number | null> = {};
-    for (const [name, at] of Object.entries(this.row.consumers ?? {})) {
+    for (const [name, at] of Object.entries(this.#known)) {
       const place = at ?? this.row.nextOffset;
       consumers[name] = place === nextOffset ? null : place;
     }
     for (const [name, at] of starts) consumers[name] = at === nextOffset ? null : at;
-    return new Places({ nextOffset, consumers }, starts);
+    return new Places({ nextOffset, consumers }, consumers, starts);
   }
 }

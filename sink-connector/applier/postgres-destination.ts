@@ -53,8 +53,11 @@ export class PostgresDestination implements Destination {
     return this.#attempt(async ({ parameters, mode }) => ({ parameters, mode }));
   }
 
-  progress(partitions: readonly PartitionBounds[]): Promise<PartitionProgress[]> {
-    return this.#attempt((session) => session.progress(partitions));
+  progress(
+    partitions: readonly PartitionBounds[],
+    heldOf: (topic: string) => ReadonlySet<string>,
+  ): Promise<PartitionProgress[]> {
+    return this.#attempt((session) => session.progress(partitions, heldOf));
   }
 
   /**

@@ -3,12 +3,15 @@ import { integerArrayLiteral, textArrayLiteral } from "../../shared/postgres/tex
 import type { PartitionBounds, PartitionProgress, PlacesRow, TopicPartition } from "../ports.ts";
 import { consumerPlaces } from "./consumer-places.ts";
 
+const NONE: ReadonlySet<string> = new Set();
+
 /** Reads the progress of partitions, in their order; makes the rows of those seen for the first time. */
 export async function readProgress(
   client: pg.ClientBase,
   group: string,
   consumers: readonly { readonly name: string; readonly topic: string }[],
   partitions: readonly PartitionBounds[],
+  heldOf: (topic: string) => ReadonlySet<string> = () => NONE,
 ): Promise<PartitionProgress[]> {
   const namesOf = ({ topic }: PartitionBounds): string[] =>
     consumers.filter((consumer) => consumer.topic === topic).map(({ name }) => name);
@@ -43,7 +46,7 @@ export async function readProgress(
   return rows.map(({ next_offset, consumers: text, position }, i) => {
     const bounds = partitions[i] as PartitionBounds;
     const row = { nextOffset: Number(next_offset), consumers: parseConsumers(text) };
-    const places = consumerPlaces(row, namesOf(bounds), bounds.firstOffset);
+    const places = consumerPlaces(row, namesOf(bounds), bounds.firstOffset, heldOf(bounds.topic));
     const { topic, partition } = bounds;
     return { topic, partition, nextOffset: places.readFrom, places, position };
   });

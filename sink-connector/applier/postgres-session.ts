@@ -124,9 +124,12 @@ export class PostgresSession {
     );
   }
 
-  async progress(partitions: readonly PartitionBounds[]): Promise<PartitionProgress[]> {
+  async progress(
+    partitions: readonly PartitionBounds[],
+    heldOf?: (topic: string) => ReadonlySet<string>,
+  ): Promise<PartitionProgress[]> {
     const { group, consumers, keepsLetters } = this.#options;
-    const places = await readProgress(this.#client, group, consumers, partitions);
+    const places = await readProgress(this.#client, group, consumers, partitions, heldOf);
     if (keepsLetters) await forgetUnpassed(this.#client, group, consumers, partitions);
     return places;
   }

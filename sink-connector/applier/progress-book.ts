@@ -13,10 +13,13 @@ import {
 export class ProgressBook {
   readonly #places = new Map<string, ConsumerPlaces>();
   /** The consumer schema of each index that events name. */
-  readonly #consumers: readonly { readonly name: string }[];
+  readonly #consumers: readonly { readonly name: string; readonly topic: string }[];
   readonly #consumerOfStatement: readonly number[];
 
-  constructor(consumers: readonly { readonly name: string }[], consumerOfStatement: readonly number[]) {
+  constructor(
+    consumers: readonly { readonly name: string; readonly topic: string }[],
+    consumerOfStatement: readonly number[],
+  ) {
     this.#consumers = consumers;
     this.#consumerOfStatement = consumerOfStatement;
   }
@@ -25,11 +28,14 @@ export class ProgressBook {
     for (const place of places) this.#places.set(partitionName(place), place.places);
   }
 
-  /** The runs without what consumer schemas that are ahead of others have applied already. */
-  unapplied(runs: readonly EventRun[]): readonly EventRun[] {
+  /** The runs without what is not for consumer schemas now: those ahead of others have applied it, others are held. */
+  due(runs: readonly EventRun[]): readonly EventRun[] {
     return runs.map((run) => {
       const places = this.#placesOf(run);
-      return places.areInStep ? run : { ...run, events: run.events.map((e) => this.#due(e, places)) };
+      const first = run.events[0]?.record.offset ?? run.endOffset;
+      const readers = this.#consumers.filter(({ topic }) => topic === run.topic);
+      if (readers.every(({ name }) => places.needs(name, first))) return run;
+      return { ...run, events: run.events.map((event) => this.#due(event, places)) };
     });
   }
 

@@ -88,6 +88,7 @@ export class AssignmentFeed implements EventFeed {
   #assigned = new Map<string, Assigned>();
   #unplaced = new Set<string>();
   readonly #held = new Map<string, NodeJS.Timeout>();
+  readonly #revisits = new Set<NodeJS.Timeout>();
   /** Handed out, and not done yet. */
   #inHand: readonly EventRun[] = [];
   #generation = 0;
@@ -236,6 +237,15 @@ export class AssignmentFeed implements EventFeed {
     );
   }
 
+  revisit(topic: string, delayMs: number): void {
+    if (this.#end !== undefined) return;
+    const timer = setTimeout(() => {
+      this.#revisits.delete(timer);
+      this.displace(this.#partitionsOf(topic));
+    }, delayMs);
+    this.#revisits.add(timer);
+  }
+
   report(moves: readonly ProgressMove[]): void {
     this.#control.report(moves.filter((move) => this.#assigned.has(partitionName(move))));
   }
@@ -287,8 +297,9 @@ export class AssignmentFeed implements EventFeed {
   }
 
   #releaseAll(): void {
-    for (const timer of this.#held.values()) clearTimeout(timer);
+    for (const timer of [...this.#held.values(), ...this.#revisits]) clearTimeout(timer);
     this.#held.clear();
+    this.#revisits.clear();
   }
 
   #partitionsOf(topic: string): TopicPartition[] {

@@ -1,9 +1,22 @@
 import { expect, test } from "vitest";
 import { RejotError } from "../../shared/errors/error.ts";
+import { consumerPlaces } from "../applier/consumer-places.ts";
 import { HeldTopics } from "./held-topics.ts";
 
 const error = new RejotError("SINK_EVENT_FAILED");
-const at = (topic: string, partition: number, offset?: number) => ({ topic, partition, offset });
+const at = (topic: string, partition: number, offset?: number, consumerSchema?: string) => ({
+  topic,
+  partition,
+  offset,
+  consumerSchema,
+});
+/** Where the destination is; those that are held are left out of its places. */
+const placed = (topic: string, partition: number, nextOffset: number, names: readonly string[] = ["a"]) => ({
+  topic,
+  partition,
+  nextOffset,
+  places: consumerPlaces({ nextOffset, consumers: null }, names, 0),
+});
 
 test("the same trouble is tried again ever more rarely, up to a minute", () => {
   const holds = new HeldTopics(() => 1);
@@ -23,21 +36,21 @@ test("trouble at another event is new", () => {
 });
 
 test.each([
-  ["its event is applied", at("t", 1, 6), []],
-  ["the destination is just before it", at("t", 1, 5), ["t"]],
-  ["another partition is beyond it", at("t", 0, 9), ["t"]],
-  ["another topic is beyond it", at("u", 1, 9), ["t"]],
-])("a topic that stands still, once %s", (_, point, held) => {
+  ["its event is applied", placed("t", 1, 6), []],
+  ["the destination is just before it", placed("t", 1, 5), ["t"]],
+  ["another partition is beyond it", placed("t", 0, 9), ["t"]],
+  ["another topic is beyond it", placed("u", 1, 9), ["t"]],
+])("a topic that stands still, once %s", (_, place, held) => {
   const holds = new HeldTopics();
   holds.hold(at("t", 1, 5), error);
-  holds.passed([point]);
+  holds.passed([place]);
   expect(holds.all.map((hold) => hold.at.topic)).toEqual(held);
 });
 
 test("a partition that could not be placed is well once it is", () => {
   const holds = new HeldTopics();
   holds.hold(at("t", 1), error);
-  holds.passed([at("t", 1, 0)]);
+  holds.passed([placed("t", 1, 0)]);
   expect(holds.all).toEqual([]);
 });
 
@@ -62,7 +75,26 @@ test("a partition that is beyond its trouble leaves that of the others", () => {
   const holds = new HeldTopics();
   holds.hold(at("t", 0, 5), error);
   holds.hold(at("t", 1, 7), error);
-  holds.passed([at("t", 1, 8), at("t", 0, 5)]);
+  holds.passed([placed("t", 1, 8), placed("t", 0, 5)]);
   expect(holds.all).toMatchObject([{ at: { partition: 0, offset: 5 } }]);
   expect(holds.hold(at("t", 0, 5), error).isNew).toBe(false);
+});
+
+test("a consumer schema is held until its time has come, and well once it is beyond its event itself", () => {
+  let nowMs = 0;
+  const holds = new HeldTopics(
+    () => 1,
+    () => nowMs,
+  );
+  expect(holds.hold(at("t", 0, 5, "a"), error).delayMs).toBe(1_000);
+  expect(holds.hold(at("t", 0, 7, "b"), error).delayMs).toBe(1_000);
+  nowMs = 900;
+  expect([[...holds.heldOf("t")], [...holds.heldOf("u")]]).toEqual([["a", "b"], []]);
+  expect(holds.hold(at("t", 0, 7, "b"), error)).toEqual({ delayMs: 2_000, isNew: false });
+  nowMs = 1_000;
+  expect([...holds.heldOf("t")]).toEqual(["b"]);
+  holds.passed([placed("t", 0, 100, ["others"])]);
+  expect(holds.all.map((hold) => hold.at.consumerSchema)).toEqual(["a", "b"]);
+  holds.passed([placed("t", 0, 6, ["a", "others"])]);
+  expect(holds.all.map((hold) => hold.at.consumerSchema)).toEqual(["b"]);
 });

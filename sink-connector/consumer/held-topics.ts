@@ -1,72 +1,104 @@
 import type { RejotError } from "../../shared/errors/error.ts";
 import { backoffDelayMs } from "../../shared/lifecycle/backoff.ts";
-import type { Hold, Holds, PartitionPoint } from "../ports.ts";
+import type { ConsumerPlaces, Hold, Holds, PartitionPlace, PartitionPoint } from "../ports.ts";
 
 const FIRST_MS = 1_000;
 const LONGEST_MS = 60_000;
+/** Timers may fire a moment before their time. */
+const EARLY_MS = 20;
 
-/** What stands still of one topic. */
+/** What stands still of one topic: all of it, or one consumer schema. */
 interface Standstill {
-  /** How often the topic has been tried in a row, whichever of its partitions it failed at. */
+  readonly topic: string;
+  /** Undefined for all of them. */
+  readonly consumerSchema: string | undefined;
+  /** How often it has been tried in a row, whichever of its partitions it failed at. */
   attempts: number;
+  /** When it is to be tried again, by `now`. */
+  untilMs: number;
   /** What each partition failed at last; the latest comes last. */
   readonly holds: Map<number, Hold>;
-  /** Every place where the topic has failed, until the destination is beyond it: meeting it again is no news. */
+  /** Every place where it has failed, until the destination is beyond it: meeting it again is no news. */
   known: PartitionPoint[];
 }
 
 /**
- * Remembers what holds which topic, so that the same trouble is tried again ever more rarely. A topic is tried as a
- * whole, and with trouble in several of its partitions it fails now at this one, now at that.
+ * Remembers what holds which topic or consumer schema, so that the same trouble is tried again ever more rarely. A topic
+ * is tried as a whole, and with trouble in several of its partitions it fails now at this one, now at that.
  */
 export class HeldTopics implements Holds {
-  readonly #topics = new Map<string, Standstill>();
+  readonly #standstills = new Map<string, Standstill>();
   readonly #random: () => number;
+  readonly #now: () => number;
 
-  constructor(random: () => number = Math.random) {
+  constructor(random: () => number = Math.random, now: () => number = () => performance.now()) {
     this.#random = random;
+    this.#now = now;
   }
 
   get all(): readonly Hold[] {
-    return [...this.#topics.values()].flatMap(({ holds }) => [...holds.values()].at(-1) ?? []);
+    return [...this.#standstills.values()].flatMap(({ holds }) => [...holds.values()].at(-1) ?? []);
   }
 
   hold(at: PartitionPoint, error: RejotError): { delayMs: number; isNew: boolean } {
-    const topic: Standstill = this.#topics.get(at.topic) ?? { attempts: 0, holds: new Map(), known: [] };
-    this.#topics.set(at.topic, topic);
-    const isNew = !topic.known.some((p) => p.partition === at.partition && p.offset === at.offset);
-    if (isNew) topic.known.push(at);
-    topic.attempts = isNew ? 1 : topic.attempts + 1;
-    const { attempts } = topic;
-    const sinceMs = (isNew ? undefined : topic.holds.get(at.partition)?.sinceMs) ?? Date.now();
-    topic.holds.delete(at.partition);
-    topic.holds.set(at.partition, { at, error, attempts, sinceMs });
+    const { topic, consumerSchema } = at;
+    const name = JSON.stringify([topic, consumerSchema]);
+    const still: Standstill = this.#standstills.get(name) ?? {
+      topic,
+      consumerSchema,
+      attempts: 0,
+      untilMs: 0,
+      holds: new Map(),
+      known: [],
+    };
+    this.#standstills.set(name, still);
+    const isNew = !still.known.some((p) => p.partition === at.partition && p.offset === at.offset);
+    if (isNew) still.known.push(at);
+    still.attempts = isNew ? 1 : still.attempts + 1;
+    const { attempts } = still;
+    const sinceMs = (isNew ? undefined : still.holds.get(at.partition)?.sinceMs) ?? Date.now();
+    still.holds.delete(at.partition);
+    still.holds.set(at.partition, { at, error, attempts, sinceMs });
     const delayMs = backoffDelayMs(attempts, {
       initialMs: FIRST_MS,
       maxMs: LONGEST_MS,
       random: this.#random,
     });
+    still.untilMs = this.#now() + delayMs;
     return { delayMs, isNew };
   }
 
-  passed(points: readonly PartitionPoint[]): void {
-    for (const point of points) {
-      const topic = this.#topics.get(point.topic);
-      if (topic === undefined) continue;
-      topic.known = topic.known.filter((at) => !isBefore(at, point));
-      const hold = topic.holds.get(point.partition);
-      if (hold !== undefined && isBefore(hold.at, point)) topic.holds.delete(point.partition);
-      if (topic.holds.size === 0) this.#topics.delete(point.topic);
+  heldOf(topic: string): ReadonlySet<string> {
+    const stills = [...this.#standstills.values()].filter((still) => still.topic === topic);
+    const held = stills.filter(({ untilMs }) => untilMs - EARLY_MS > this.#now());
+    return new Set(held.flatMap(({ consumerSchema }) => consumerSchema ?? []));
+  }
+
+  passed(places: readonly (PartitionPlace & { readonly places: ConsumerPlaces })[]): void {
+    for (const [name, still] of this.#standstills) {
+      for (const place of places) {
+        if (place.topic !== still.topic) continue;
+        still.known = still.known.filter((at) => !isBefore(at, place));
+        const hold = still.holds.get(place.partition);
+        if (hold !== undefined && isBefore(hold.at, place)) still.holds.delete(place.partition);
+      }
+      if (still.holds.size === 0) this.#standstills.delete(name);
     }
   }
 
   clear(): void {
-    this.#topics.clear();
+    this.#standstills.clear();
   }
 }
 
-/** Whether a partition that is at `point` has left trouble behind. */
-function isBefore(trouble: PartitionPoint, { partition, offset }: PartitionPoint): boolean {
-  if (trouble.partition !== partition) return false;
-  return trouble.offset === undefined || (offset ?? 0) > trouble.offset;
+/** Whether a partition that is at `place` has left trouble behind. */
+function isBefore(
+  { partition, offset, consumerSchema }: PartitionPoint,
+  place: PartitionPlace & { readonly places: ConsumerPlaces },
+): boolean {
+  if (partition !== place.partition) return false;
+  if (offset === undefined) return true;
+  return consumerSchema === undefined
+    ? place.nextOffset > offset
+    : place.places.isPast(consumerSchema, offset);
 }

@@ -153,7 +153,7 @@ const poisonRepaired: Fault = {
   id: "poison-constraint-stop",
   group: "10. Poison",
   title:
-    "a constraint refuses an event under `stop`: its topic stands still; the constraint goes, it goes on",
+    "a constraint refuses an event under `stop`: its consumer schema stands still; the constraint goes, it catches up",
   async run(context) {
     const { pipeline, random, last } = context;
     const refused = refusal(context, "23514");
@@ -174,7 +174,7 @@ function requireRunning({ sink }: Pipeline): void {
 const poison = (id: string, title: string, sqlState: string, fault: string, repair: string): Fault => ({
   id: `poison-${id}-stop`,
   group: "10. Poison",
-  title: `${title} under \`stop\`: its topic stands still; it is mended, the topic goes on`,
+  title: `${title} under \`stop\`: its consumer schema stands still; it is mended, and it catches up`,
   async run(context) {
     const { pipeline, random, last } = context;
     const refused = refusal(context, sqlState);
