@@ -1,6 +1,6 @@
 import type pg from "pg";
 import type { Random } from "../../support/random.ts";
-import { type Fault, type FaultContext, inTime } from "../harness/fault.ts";
+import { type Fault, type FaultContext, inTime, until } from "../harness/fault.ts";
 import type { Pipeline } from "../harness/pipeline.ts";
 import { isRefusal } from "../harness/wire.ts";
 
@@ -166,6 +166,35 @@ const poisonRepaired: Fault = {
   },
 };
 
+const poisonKilled: Fault = {
+  id: "poison-constraint-stop-killed",
+  group: "10. Poison",
+  title:
+    "a constraint refuses events of the consumer schema that adds, under `stop`; the others of its topic go on, the sink is killed again and again; the constraint goes, it catches up",
+  async run(context) {
+    const { pipeline, random, last } = context;
+    const refused = refusal(context, "23514");
+    await pipeline.destination.query(
+      "ALTER TABLE tally ADD CONSTRAINT no_third CHECK (upserts % 7 <> 3) NOT VALID",
+    );
+    await refused;
+    await pipeline.requireSaid("sink", "SINK_EVENT_FAILED", 40_000);
+    const copied = async () => {
+      const [row] = await pipeline.destination.query("SELECT max(v) AS v FROM items");
+      return Number(row?.v);
+    };
+    for (let i = 0; i < 4; i++) {
+      const before = await copied();
+      await until(async () => (await copied()) > before, 60_000, "the other consumer schema to go on");
+      await last(random.int(0, 1_500));
+      await pipeline.sink?.kill();
+      await pipeline.start("sink");
+    }
+    await last(random.int(0, 2_000));
+    await pipeline.destination.query("ALTER TABLE tally DROP CONSTRAINT no_third");
+  },
+};
+
 function requireRunning({ sink }: Pipeline): void {
   if (sink?.running !== true) throw new Error(`the sink has ended:\n${sink?.logTail()}`);
 }
@@ -216,6 +245,7 @@ export const DESTINATION: readonly Fault[] = [
   readOnly,
   foreignKey,
   poisonRepaired,
+  poisonKilled,
   outOfRange,
   sqlError,
 ];
