@@ -72,15 +72,26 @@ export interface PartitionPlace extends TopicPartition {
   readonly nextOffset: number;
 }
 
+/** Where a consumer schema goes on. */
+export interface ConsumerPlace {
+  readonly offset: number;
+  /** Position of the last event before it, `<commit LSN>:<index>`; null when there was none, or it is not known. */
+  readonly position: string | null;
+}
+
 /** What the destination's row says of the consumer schemas that read a partition. */
 export interface PlacesRow {
   /** Where the one that is furthest goes on. */
   readonly nextOffset: number;
+  /** Position of the last event that it has applied; null before the first. */
+  readonly position: string | null;
   /**
-   * Every consumer schema that ever read the partition, by its name: null when it goes on at `nextOffset`, else the
-   * offset at which it does. Null in a row of a version that kept no such list: all that read it go on at `nextOffset`.
+   * Every consumer schema that ever read the partition, by its name: null when it goes on at `nextOffset`, else its place.
+   * Null in a row of a version that kept no such list: all that read it go on at `nextOffset`.
    */
-  readonly consumers: Readonly<Record<string, number | null>> | null;
+  readonly consumers: Readonly<Record<string, ConsumerPlace | null>> | null;
+  /** `consumers` as it is stored: whoever moves the row expects this very text. */
+  readonly text: string | null;
 }
 
 /**
@@ -91,7 +102,7 @@ export interface PlacesRow {
 export interface ConsumerPlaces {
   readonly row: PlacesRow;
   /** Where reading goes on: every one of them has applied what comes before. */
-  readonly readFrom: number;
+  readonly readFrom: ConsumerPlace;
   /** Those that are behind the furthest, and where they go on. */
   readonly behind: ReadonlyMap<string, number>;
   /** Whether a consumer schema is here and has not applied the event at an offset yet. */
@@ -99,17 +110,16 @@ export interface ConsumerPlaces {
   /** Whether it is here and has applied, or set aside, the event at an offset. */
   isPast(name: string, offset: number): boolean;
   /**
-   * The places once all events before `endOffset`, from `readFrom` on, are applied. Consumer schemas that this sink does
-   * not have stay where they are: another version of the manifest may have them.
+   * The places once all events before `endOffset`, from `readFrom` on, are applied; `last` is the last of them that has a
+   * position. Consumer schemas that this sink does not have stay where they are: another version of the manifest may have
+   * them.
    */
-  movedTo(endOffset: number): ConsumerPlaces;
+  movedTo(endOffset: number, last: ConsumerPlace | undefined): ConsumerPlaces;
 }
 
 /** How far a partition is, as the destination's own table says: `nextOffset` is where its consumer schemas read on. */
 export interface PartitionProgress extends PartitionPlace {
   readonly places: ConsumerPlaces;
-  /** Position of the last event applied before `places.row.nextOffset`, `<commit LSN>:<index>`; null before the first. */
-  readonly position: string | null;
 }
 
 /** What Kafka holds of a partition: offsets from `firstOffset` (inclusive) to `endOffset` (exclusive). */
@@ -191,8 +201,6 @@ export interface Holds {
 export interface ProgressMove extends PartitionPlace {
   readonly from: ConsumerPlaces;
   readonly places: ConsumerPlaces;
-  /** Position of the last event that none had applied before; null leaves it. */
-  readonly position: string | null;
 }
 
 /** Events that are applied together with the progress they make. */

@@ -73,7 +73,7 @@ export class UnitState {
     this.#metrics.applySeconds.observe(labels, seconds);
     for (const move of moves) {
       this.#places.set(partitionName(move), move);
-      this.#position = move.position ?? this.#position;
+      this.#position = move.places.row.position ?? this.#position;
     }
     const nowMs = Date.now();
     for (const run of runs) {
@@ -187,7 +187,7 @@ export class UnitState {
   #behindAt(partition: TopicPartition): number[] {
     const { consumers } = this.#places.get(partitionName(partition))?.places.row ?? {};
     return Object.entries(consumers ?? {}).flatMap(([name, at]) =>
-      at !== null && this.#consumerNames.has(name) ? [at] : [],
+      at !== null && this.#consumerNames.has(name) ? [at.offset] : [],
     );
   }
 

@@ -29,7 +29,6 @@ export class Session {
 
   async run(): Promise<void> {
     await using cleanup = new AsyncDisposableStack();
-    this.#context.state.role = "starting";
     const connections = await SessionConnections.open(this.#context, cleanup);
     try {
       await this.#run(connections, cleanup);

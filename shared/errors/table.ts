@@ -930,6 +930,14 @@ export const ERRORS = {
     retryable: false,
     exitCode: 1,
   },
+  SINK_PROGRESS_INVALID: {
+    title: "The sink's progress cannot be read",
+    cause:
+      "The column consumers of rejot.progress holds something that is no place; somebody has changed it by hand.",
+    hint: 'Put it right: a JSON object of consumer schemas, each with null (it goes on at next_offset) or an offset, as in {"shop/copy": 1235}.',
+    retryable: false,
+    exitCode: 1,
+  },
   SINK_TEMP_DENIED: {
     title: "The sink may not create functions in pg_temp and applies events one by one",
     cause:

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import pg from "pg";
 import { describe, expect, test } from "vitest";
 import { RejotError } from "../../shared/errors/error.ts";
+import { placesAt } from "../../tests/support/places.ts";
 import {
   BatchTooSlow,
   CallFailed,
@@ -15,7 +16,6 @@ import {
   type WriteOutcome,
 } from "../ports.ts";
 import { Applier } from "./applier.ts";
-import { consumerPlaces } from "./consumer-places.ts";
 
 /** A destination in memory: all or nothing, guarded, and with calls that it does not take. */
 class FakeDestination implements Destination {
@@ -111,10 +111,8 @@ function applierOf(
     describeKey: async () => "{}",
   });
   const names = policies.map((_, i) => `c${i}`);
-  const places = consumerPlaces({ nextOffset: 0, consumers: null }, names, 0);
-  applier.place(
-    [0, 1, 2].map((partition) => ({ topic: "t", partition, nextOffset: 0, places, position: null })),
-  );
+  const places = placesAt(0, { names });
+  applier.place([0, 1, 2].map((partition) => ({ topic: "t", partition, nextOffset: 0, places })));
   return { applier, letters };
 }
 

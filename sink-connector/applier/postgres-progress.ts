@@ -1,7 +1,7 @@
 import type pg from "pg";
 import { integerArrayLiteral, textArrayLiteral } from "../../shared/postgres/text-array.ts";
-import type { PartitionBounds, PartitionProgress, PlacesRow, TopicPartition } from "../ports.ts";
-import { consumerPlaces } from "./consumer-places.ts";
+import type { PartitionBounds, PartitionProgress, TopicPartition } from "../ports.ts";
+import { consumerPlaces, consumersText, parseConsumers } from "./consumer-places.ts";
 
 const NONE: ReadonlySet<string> = new Set();
 
@@ -15,16 +15,14 @@ export async function readProgress(
 ): Promise<PartitionProgress[]> {
   const namesOf = ({ topic }: PartitionBounds): string[] =>
     consumers.filter((consumer) => consumer.topic === topic).map(({ name }) => name);
-  const inStep = (partition: PartitionBounds): PlacesRow => ({
-    nextOffset: partition.firstOffset,
-    consumers: Object.fromEntries(namesOf(partition).map((name) => [name, null])),
-  });
+  const inStep = (partition: PartitionBounds): string =>
+    consumersText(Object.fromEntries(namesOf(partition).map((name) => [name, null])));
   const values = [
     group,
     textArrayLiteral(partitions.map((p) => p.topic)),
     integerArrayLiteral(partitions.map((p) => p.partition)),
     integerArrayLiteral(partitions.map((p) => p.firstOffset)),
-    textArrayLiteral(partitions.map((p) => consumersText(inStep(p)))),
+    textArrayLiteral(partitions.map(inStep)),
   ];
   await client.query(
     `INSERT INTO rejot.progress (consumer_group, topic, partition, next_offset, consumers)
@@ -45,10 +43,11 @@ export async function readProgress(
   );
   return rows.map(({ next_offset, consumers: text, position }, i) => {
     const bounds = partitions[i] as PartitionBounds;
-    const row = { nextOffset: Number(next_offset), consumers: parseConsumers(text) };
+    const consumers = text === null ? null : parseConsumers(text);
+    const row = { nextOffset: Number(next_offset), position, consumers, text };
     const places = consumerPlaces(row, namesOf(bounds), bounds.firstOffset, heldOf(bounds.topic));
     const { topic, partition } = bounds;
-    return { topic, partition, nextOffset: places.readFrom, places, position };
+    return { topic, partition, nextOffset: places.readFrom.offset, places };
   });
 }
 
@@ -73,14 +72,5 @@ export async function readPlace(
 /** Where a consumer schema goes on, as SQL, by a row of rejot.progress; null for one that never read the partition. */
 export function placeOfConsumer(row: string, name: string): string {
   return `CASE WHEN ${row}.consumers IS NULL THEN ${row}.next_offset WHEN ${row}.consumers ? ${name}
-    THEN coalesce((${row}.consumers ->> ${name})::bigint, ${row}.next_offset) END`;
-}
-
-/** The column `consumers` of a row. */
-export function consumersText({ consumers }: PlacesRow): string | null {
-  return consumers === null ? null : JSON.stringify(consumers);
-}
-
-function parseConsumers(text: string | null): PlacesRow["consumers"] {
-  return text === null ? null : (JSON.parse(text) as PlacesRow["consumers"]);
+    THEN coalesce((${row}.consumers -> ${name} ->> 'offset')::bigint, (${row}.consumers ->> ${name})::bigint, ${row}.next_offset) END`;
 }

@@ -31,7 +31,7 @@ import {
   describeAgain,
   type StatementParameters,
 } from "./postgres-parameters.ts";
-import { consumersText, readProgress } from "./postgres-progress.ts";
+import { readProgress } from "./postgres-progress.ts";
 import { ensureTable, isUsable, LETTERS_TABLE, PROGRESS_TABLE } from "./postgres-tables.ts";
 import type { SinkStatement } from "./statements.ts";
 
@@ -250,10 +250,10 @@ export class PostgresSession {
       textArrayLiteral(moves.map((m) => m.topic)),
       integerArrayLiteral(moves.map((m) => m.partition)),
       integerArrayLiteral(moves.map((m) => m.from.row.nextOffset)),
-      textArrayLiteral(moves.map((m) => consumersText(m.from.row))),
+      textArrayLiteral(moves.map((m) => m.from.row.text)),
       integerArrayLiteral(moves.map((m) => m.places.row.nextOffset)),
-      textArrayLiteral(moves.map((m) => consumersText(m.places.row))),
-      textArrayLiteral(moves.map((m) => m.position)),
+      textArrayLiteral(moves.map((m) => m.places.row.text)),
+      textArrayLiteral(moves.map((m) => m.places.row.position)),
     ];
   }
 

@@ -1,5 +1,6 @@
 import { RejotError } from "../../shared/errors/error.ts";
 import {
+  type ConsumerPlace,
   type ConsumerPlaces,
   type EventRun,
   type PartitionProgress,
@@ -42,18 +43,14 @@ export class ProgressBook {
   /** The moves that applying the runs makes; runs of one partition are in order. */
   movesOf(runs: readonly EventRun[]): ProgressMove[] {
     const moves = new Map<string, ProgressMove>();
+    const lasts = new Map<string, ConsumerPlace | undefined>();
     for (const run of runs) {
       const { topic, partition, endOffset: nextOffset } = run;
-      const places = this.#placesOf(run);
-      const before = moves.get(partitionName(run));
-      moves.set(partitionName(run), {
-        topic,
-        partition,
-        nextOffset,
-        from: places,
-        places: places.movedTo(nextOffset),
-        position: lastPosition(run.events, places.row.nextOffset) ?? before?.position ?? null,
-      });
+      const name = partitionName(run);
+      const from = this.#placesOf(run);
+      const last = lastPosition(run.events) ?? lasts.get(name);
+      lasts.set(name, last);
+      moves.set(name, { topic, partition, nextOffset, from, places: from.movedTo(nextOffset, last) });
     }
     return [...moves.values()];
   }
@@ -103,12 +100,11 @@ export function splitRuns(runs: readonly EventRun[], count: number): [EventRun[]
   return [head, tail];
 }
 
-/** The position in the header of the last event, from an offset on, that has one: `<op>:<commit LSN>:<index>`. */
-function lastPosition(events: readonly SinkEvent[], fromOffset: number): string | null {
+/** The last event with a position in its header, which is `<op>:<commit LSN>:<index>`. */
+function lastPosition(events: readonly SinkEvent[]): ConsumerPlace | undefined {
   for (let i = events.length - 1; i >= 0; i--) {
     const { change, offset } = (events[i] as SinkEvent).record;
-    if (offset < fromOffset) return null;
-    if (change !== undefined && change.length > 2) return change.toString("latin1", 2);
+    if (change !== undefined && change.length > 2) return { offset, position: change.toString("latin1", 2) };
   }
-  return null;
+  return undefined;
 }

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { type Position, parseChange } from "../../shared/kafka/position.ts";
-import { consumerPlaces } from "../applier/consumer-places.ts";
+import { placesAt, progressAt } from "../../tests/support/places.ts";
 import type { EventRun, FeedItem, KafkaRecord, SinkEvent } from "../ports.ts";
 import { AssignmentFeed, type CountedBounds, type FetchedBatch } from "./assignment-feed.ts";
 
@@ -34,13 +34,7 @@ beforeEach(() => {
 });
 
 const partition = (number: number) => ({ topic: "t", partition: number });
-const inStep = (nextOffset: number) => consumerPlaces({ nextOffset, consumers: null }, [], 0);
-const progress = (number: number, nextOffset: number) => ({
-  ...partition(number),
-  nextOffset,
-  places: inStep(nextOffset),
-  position: null,
-});
+const progress = (number: number, nextOffset: number) => progressAt("t", number, nextOffset);
 
 const fetched = (number: number, fetchedOffset: number, count: number): FetchedBatch => ({
   ...partition(number),
@@ -129,10 +123,8 @@ describe("a place behind the end of its partition", () => {
 });
 
 describe("what lies before a place", () => {
-  const at = (partition: number, nextOffset: number, position: string | null) => ({
-    ...progress(partition, nextOffset),
-    position,
-  });
+  const at = (partition: number, nextOffset: number, position: string | null) =>
+    progressAt("t", partition, nextOffset, position);
 
   beforeEach(async () => {
     feed.assign([partition(0), partition(1)]);
@@ -291,8 +283,8 @@ test("only partitions that are still assigned are reported", async () => {
   const move = (number: number) => ({
     ...partition(number),
     nextOffset: 1,
-    from: inStep(0),
-    places: inStep(1),
+    from: placesAt(0),
+    places: placesAt(1),
     position: null,
   });
   feed.report([move(0), move(7)]);
@@ -307,7 +299,7 @@ describe("a topic that is held", () => {
     if (item.kind !== "assigned") throw new Error("nothing was assigned");
     feed.place(
       item.generation,
-      item.partitions.map((p) => ({ ...p, nextOffset: 0, places: inStep(0), position: null })),
+      item.partitions.map((p) => ({ ...p, nextOffset: 0, places: placesAt(0) })),
     );
   }
 

@@ -1,20 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { parseChange } from "../../shared/kafka/position.ts";
+import { placesRow, progressAt } from "../../tests/support/places.ts";
 import { consumerPlaces } from "../applier/consumer-places.ts";
 import type { KafkaRecord } from "../ports.ts";
 import { checkBefore, FetchPosition } from "./fetch-position.ts";
-
-const inStep = (nextOffset: number) => consumerPlaces({ nextOffset, consumers: null }, [], 0);
 
 const at = (
   nextOffset: number,
   bounds = { firstOffset: 0, endOffset: 1_000 },
   position: string | null = null,
-) =>
-  new FetchPosition(
-    { topic: "t", partition: 0, nextOffset, places: inStep(nextOffset), position },
-    { topic: "t", partition: 0, ...bounds },
-  );
+) => new FetchPosition(progressAt("t", 0, nextOffset, position), { topic: "t", partition: 0, ...bounds });
 
 const record = (offset: number, change: string | undefined, transactional: boolean): KafkaRecord => ({
   offset,
@@ -36,12 +31,17 @@ describe("where a partition may start", () => {
   });
 
   test("not before its beginning: events are gone, for one consumer schema or for all", () => {
-    const row = { nextOffset: 7, consumers: { "shop/copy": 4, "shop/log": null } };
-    const places = consumerPlaces(row, ["shop/copy", "shop/log"], 5);
-    const progress = { topic: "t", partition: 0, nextOffset: places.readFrom, places, position: null };
+    const consumers = { "shop/copy": { offset: 4, position: null }, "shop/log": null };
+    const places = consumerPlaces(placesRow(7, { consumers }), ["shop/copy", "shop/log"], 5);
+    const progress = { topic: "t", partition: 0, nextOffset: places.readFrom.offset, places };
     expect(
       () => new FetchPosition(progress, { topic: "t", partition: 0, firstOffset: 5, endOffset: 9 }),
-    ).toThrow("begins at offset 5, its consumer schema shop/copy is at 4");
+    ).toThrow(
+      expect.objectContaining({
+        message: expect.stringContaining("begins at offset 5, its consumer schema shop/copy is at 4"),
+        context: expect.objectContaining({ consumerSchema: "shop/copy" }),
+      }),
+    );
     expect(() => at(4, { firstOffset: 5, endOffset: 9 })).toThrow(
       expect.objectContaining({ code: "SINK_EVENTS_GONE" }),
     );
@@ -51,7 +51,7 @@ describe("where a partition may start", () => {
 describe("events before a place", () => {
   const check = (position: string | null, ...changes: string[]) =>
     checkBefore(
-      { topic: "t", partition: 0, nextOffset: 9, places: inStep(9), position },
+      progressAt("t", 0, 9, position),
       changes.map((change) => parseChange(change).position),
     );
   const refused = expect.objectContaining({ code: "SINK_TOPIC_RECREATED" });

@@ -1,7 +1,7 @@
 import { RejotError } from "../../shared/errors/error.ts";
 import { comparePositions, type Position, positionOf } from "../../shared/kafka/position.ts";
 import { formatLsn, parseLsn } from "../../shared/postgres/lsn.ts";
-import type { ConsumerPlaces, KafkaRecord, PartitionBounds, PartitionProgress } from "../ports.ts";
+import type { KafkaRecord, PartitionBounds, PartitionProgress } from "../ports.ts";
 
 /** How often a partition may be sent back to where it has to be before something is clearly wrong. */
 const MAX_SEEKS = 5;
@@ -23,9 +23,8 @@ export class FetchPosition {
     checkPlace(progress, bounds);
     this.nextOffset = progress.nextOffset;
     this.highWatermark = bounds.endOffset;
-    const { position, places } = progress;
-    const isLast = position !== null && progress.nextOffset === places.row.nextOffset;
-    this.#position = isLast ? parsePosition(position) : undefined;
+    const { position } = progress.places.readFrom;
+    this.#position = position === null ? undefined : parsePosition(position);
   }
 
   /**
@@ -93,8 +92,8 @@ export class FetchPosition {
 }
 
 /** The place lies within what the topic holds, and the destination has said what it applied last before it. */
-export function isExaminable({ position, places }: PartitionProgress, bounds: PartitionBounds): boolean {
-  const { nextOffset } = places.row;
+export function isExaminable({ places }: PartitionProgress, bounds: PartitionBounds): boolean {
+  const { nextOffset, position } = places.row;
   return position !== null && nextOffset > bounds.firstOffset && nextOffset <= bounds.endOffset;
 }
 
@@ -105,10 +104,10 @@ export function isExaminable({ position, places }: PartitionProgress, bounds: Pa
  * compacted away; nor do older ones, the last that was applied may be.
  */
 export function checkBefore(
-  { topic, partition, places, position }: PartitionProgress,
+  { topic, partition, places }: PartitionProgress,
   before: readonly Position[],
 ): void {
-  const { nextOffset } = places.row;
+  const { nextOffset, position } = places.row;
   const applied = position === null ? undefined : parsePosition(position);
   const [found] = before;
   if (applied === undefined || found === undefined) return;
@@ -150,14 +149,11 @@ function checkPlace(
     });
   }
   if (nextOffset < bounds.firstOffset) {
+    const [late] = [...places.behind].find(([, at]) => at === nextOffset) ?? [];
     throw new RejotError("SINK_EVENTS_GONE", {
-      detail: `${topic} partition ${partition} begins at offset ${bounds.firstOffset}, ${whoIsAt(places, nextOffset)} is at ${nextOffset}`,
-      context,
+      detail: `${topic} partition ${partition} begins at offset ${bounds.firstOffset}, ${late === undefined ? "the destination" : `its consumer schema ${late}`} is at ${nextOffset}`,
+      // One that is behind the others is the only one to miss something.
+      context: late === undefined ? context : { ...context, consumerSchema: late },
     });
   }
-}
-
-function whoIsAt({ behind }: ConsumerPlaces, offset: number): string {
-  const late = [...behind].find(([, at]) => at === offset);
-  return late === undefined ? "the destination" : `its consumer schema ${late[0]}`;
 }

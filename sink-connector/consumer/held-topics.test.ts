@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { RejotError } from "../../shared/errors/error.ts";
-import { consumerPlaces } from "../applier/consumer-places.ts";
+import { placesAt } from "../../tests/support/places.ts";
 import { HeldTopics } from "./held-topics.ts";
 
 const error = new RejotError("SINK_EVENT_FAILED");
@@ -15,7 +15,7 @@ const placed = (topic: string, partition: number, nextOffset: number, names: rea
   topic,
   partition,
   nextOffset,
-  places: consumerPlaces({ nextOffset, consumers: null }, names, 0),
+  places: placesAt(nextOffset, { names }),
 });
 
 test("the same trouble is tried again ever more rarely, up to a minute", () => {

@@ -97,8 +97,7 @@ function isBefore(
   place: PartitionPlace & { readonly places: ConsumerPlaces },
 ): boolean {
   if (partition !== place.partition) return false;
-  if (offset === undefined) return true;
-  return consumerSchema === undefined
-    ? place.nextOffset > offset
-    : place.places.isPast(consumerSchema, offset);
+  // Whoever could be placed is well, but one that is left out of the places was not.
+  if (consumerSchema !== undefined) return place.places.isPast(consumerSchema, offset ?? -1);
+  return offset === undefined || place.nextOffset > offset;
 }

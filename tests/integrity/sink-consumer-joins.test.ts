@@ -122,6 +122,48 @@ test("two versions of the manifest at once, as while one is rolled out, and one 
   }
 });
 
+test("what a publisher without transactions repeats is left out also for one that was away meanwhile", async () => {
+  await using fixture = await fixtureOf(adding("early"), adding("late"));
+  const publish = (from: number, commitLsn: bigint) =>
+    fixture.publish("item", items(from, 30), { transactional: false, commitLsn });
+  {
+    await using sink = await startSink(fixture.manifestPath);
+    await publish(0, 5_000n);
+    await sink.eventually(async () => (await appliedBy(fixture, "late")).events === 30, "all in both");
+  }
+  {
+    await using sink = await startSink(await withOnly(fixture, "early"));
+    await publish(0, 5_000n);
+    await publish(100, 6_000n);
+    await sink.eventually(async () => (await appliedBy(fixture, "early")).events === 60, "all in early");
+  }
+  await using sink = await startSink(fixture.manifestPath);
+  await sink.eventually(async () => (await appliedBy(fixture, "late")).events === 60, "all in late");
+  expect(await appliedBy(fixture, "early")).toEqual(all(60));
+  expect(await appliedBy(fixture, "late")).toEqual(all(60));
+});
+
+test("progress that somebody has broken is named, and goes on once it is put right", async () => {
+  await using fixture = await fixtureOf(adding("early"), adding("late"));
+  {
+    await using sink = await startSink(fixture.manifestPath);
+    await fixture.publish("item", items(0, 30));
+    await sink.eventually(async () => (await appliedBy(fixture, "late")).events === 30, "all in both");
+  }
+  const write = (consumers: string) =>
+    fixture.database.query("UPDATE rejot.progress SET consumers = $1", [consumers]);
+  await write('{"fixture/early": "7"}');
+  {
+    await using broken = await startSink(fixture.manifestPath);
+    expect(await broken.failure()).toMatchObject({ code: "SINK_PROGRESS_INVALID" });
+  }
+  await write('{"fixture/early": null, "fixture/late": null}');
+  await using sink = await startSink(fixture.manifestPath);
+  await fixture.publish("item", items(100, 30));
+  await sink.eventually(async () => (await appliedBy(fixture, "late")).events === 60, "the rest");
+  expect(await appliedBy(fixture, "early")).toEqual(all(60));
+});
+
 test("events that one added later cannot take are set aside and replayed, also once they are applied by others", async () => {
   await using fixture = await fixtureOf(adding("early"), COPY);
   const before = await withOnly(fixture, "early");

@@ -11,6 +11,7 @@ import {
   type SinkEvent,
 } from "../../sink-connector/ports.ts";
 import { createDatabase, type TestDatabase } from "../support/database.ts";
+import { placesRow } from "../support/places.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const TOPIC = "t";
@@ -46,8 +47,8 @@ const event = (offset: number, what: string | null): SinkEvent => ({
 
 const CONSUMER = "fixture/consumer";
 
-const inStep = (nextOffset: number) =>
-  consumerPlaces({ nextOffset, consumers: { [CONSUMER]: null } }, [CONSUMER], 0);
+const inStep = (nextOffset: number, position: string | null = null) =>
+  consumerPlaces(placesRow(nextOffset, { position, consumers: { [CONSUMER]: null } }), [CONSUMER], 0);
 
 const batch = (expectedOffset: number, ...texts: (string | null)[]): EventBatch => ({
   events: texts.map((what, i) => event(expectedOffset + i, what)),
@@ -57,8 +58,7 @@ const batch = (expectedOffset: number, ...texts: (string | null)[]): EventBatch 
       partition: 0,
       nextOffset: expectedOffset + texts.length,
       from: inStep(expectedOffset),
-      places: inStep(expectedOffset + texts.length),
-      position: "0/1:0",
+      places: inStep(expectedOffset + texts.length, "0/1:0"),
     },
   ],
 });
@@ -81,8 +81,14 @@ for (const mode of ["function", "statements"] as const) {
     expect(await session.write(batch(0, "a", "b"))).toBe("stale");
     expect(await session.write(batch(1, "b"))).toBe("stale");
     expect(await session.write(batch(3, "d"))).toBe("stale");
-    expect(await session.progress(BOUNDS)).toEqual([
-      { topic: TOPIC, partition: 0, nextOffset: 2, places: inStep(2), position: "0/1:0" },
+    const consumers = { [CONSUMER]: null };
+    expect(await session.progress(BOUNDS)).toMatchObject([
+      {
+        topic: TOPIC,
+        partition: 0,
+        nextOffset: 2,
+        places: { row: { nextOffset: 2, position: "0/1:0", consumers } },
+      },
     ]);
     expect(await lines(database)).toEqual(["a", "b"]);
   });
@@ -96,7 +102,7 @@ for (const mode of ["function", "statements"] as const) {
     const [progress] = await session.progress(BOUNDS);
     const from = progress?.places as ConsumerPlaces;
     const [move] = batch(0, "a").moves;
-    const places = from.movedTo(1);
+    const places = from.movedTo(1, undefined);
     const aware = { ...batch(0, "a"), moves: [{ ...(move as ProgressMove), from, places }] };
     expect(await session.write(aware)).toBe("applied");
     expect(await database.query("SELECT next_offset, consumers FROM rejot.progress")).toEqual([
