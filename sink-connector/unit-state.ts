@@ -194,8 +194,10 @@ export class UnitState {
   /** Consumer schemas that apply what others of their topic have applied already. */
   #catchingUp() {
     return (this.feed?.overview().partitions ?? []).flatMap((partition) => {
-      const { topic, partition: number } = partition;
+      const { topic, partition: number, isApplied, fetchedOffset } = partition;
       const { behind, row } = this.#places.get(partitionName(partition))?.places ?? {};
+      // Nothing but control records between it and the others.
+      if (isApplied && (fetchedOffset ?? 0) >= (row?.nextOffset ?? 0)) return [];
       return [...(behind ?? [])].map(([consumerSchema, nextOffset]) => {
         return { consumerSchema, topic, partition: number, nextOffset, others: row?.nextOffset };
       });

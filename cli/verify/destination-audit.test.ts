@@ -38,7 +38,8 @@ class Topic {
   get progress(): SinkProgress {
     if (this.applied === 0) return { applied: undefined, stored: new Map() };
     const applied = new Map([[0, BigInt(this.applied)]]);
-    return { applied, stored: new Map([[ABOUT.topic, String(this.applied)]]) };
+    const row = { partition: 0, nextOffset: BigInt(this.applied), places: null };
+    return { applied, stored: new Map([[ABOUT.topic, [row]]]) };
   }
 
   get reader(): KafkaReader {
@@ -186,13 +187,36 @@ test("a sink that has applied nothing yet is waited for; where nothing was publi
 
 test("a sink that stands still is waited for once, not for each of its topics", async () => {
   const watch = new SinkWatch();
-  const at = (offset: number) => ({ applied: undefined, stored: new Map([["other", `0 ${offset}`]]) });
-  watch.see(at(1), 0);
-  watch.see(at(1), 5_000);
-  expect([watch.stillMs("other", 6_000), watch.movedSince("other", 0)]).toEqual([6_000, false]);
-  watch.see(at(2), 7_000);
-  expect([watch.stillMs("other", 8_000), watch.movedSince("other", 6_500)]).toEqual([1_000, true]);
-  expect(watch.movedSince("other", 7_500)).toBe(false);
+  const at = (places: Record<string, bigint> | null, nextOffset = 9n) => ({
+    applied: undefined,
+    stored: new Map([
+      ["t", [{ partition: 0, nextOffset, places: places === null ? null : new Map(Object.entries(places)) }]],
+    ]),
+  });
+  watch.see(at({ a: 1n, b: 9n }), 0);
+  watch.see(at({ a: 1n, b: 9n }), 5_000);
+  expect([watch.stillMs("t", "a", 6_000), watch.movedSince("t", "a", 0)]).toEqual([6_000, false]);
+  watch.see(at({ a: 2n, b: 9n }), 7_000);
+  expect([watch.stillMs("t", "a", 8_000), watch.movedSince("t", "a", 6_500)]).toEqual([1_000, true]);
+  expect(watch.movedSince("t", "a", 7_500)).toBe(false);
+  // The one that is ahead waits for it; it does not wait for the one that is ahead, nor does one that is not there.
+  expect(watch.movedSince("t", "b", 6_500)).toBe(true);
+  watch.see(at({ a: 2n, b: 10n }), 9_000);
+  expect(["a", "b", "c"].map((name) => watch.movedSince("t", name, 8_500))).toEqual([false, true, false]);
+  expect(watch.stillMs("t", "c", 9_000)).toBe(9_000);
+});
+
+test("rows without a list of consumer schemas are where all of them are", () => {
+  const watch = new SinkWatch();
+  const at = (nextOffset: bigint) => ({
+    applied: undefined,
+    stored: new Map([["t", [{ partition: 0, nextOffset, places: null }]]]),
+  });
+  watch.see(at(1n), 0);
+  watch.see(at(1n), 1_000);
+  expect(watch.movedSince("t", "a", 0)).toBe(false);
+  watch.see(at(2n), 2_000);
+  expect(watch.movedSince("t", "a", 1_500)).toBe(true);
 });
 
 test("a row is too much when two rounds name it: compaction may take the event of another away each time", async () => {

@@ -132,6 +132,7 @@ export class DestinationAudit {
         watch.see(opened.progress, performance.now());
         if (opened.progress.applied !== undefined || countWithin(bounds) === 0) return begun;
         await this.#awaitMoving(check, startedMs, "it has applied nothing of it yet");
+        await delay(Math.min(POLL_MS, this.#options.timeoutMs), signal);
       } catch (error) {
         await check.close();
         throw error;
@@ -144,7 +145,7 @@ export class DestinationAudit {
   async #requireApplying(startedMs: number): Promise<void> {
     const { createCheck, about, watch } = this.#options;
     const { behind } = this.report;
-    if (behind === null || behind === 0 || watch.movedSince(about.topic, startedMs)) return;
+    if (behind === null || behind === 0 || watch.movedSince(about.topic, this.#name, startedMs)) return;
     const check = createCheck();
     try {
       if ((await check.open()).kind === "open")
@@ -154,12 +155,18 @@ export class DestinationAudit {
     }
   }
 
+  /** As the sink calls the consumer schema. */
+  get #name(): string {
+    const { manifest, consumerSchema } = this.#options.about;
+    return `${manifest}/${consumerSchema}`;
+  }
+
   async #awaitMoving(check: DestinationCheck, startedMs: number, what: string): Promise<void> {
     const { about, watch, timeoutMs, signal } = this.#options;
     for (;;) {
       watch.see(await check.progress(), performance.now());
-      if (watch.movedSince(about.topic, startedMs)) return;
-      const stillMs = watch.stillMs(about.topic, performance.now());
+      if (watch.movedSince(about.topic, this.#name, startedMs)) return;
+      const stillMs = watch.stillMs(about.topic, this.#name, performance.now());
       if (stillMs >= timeoutMs)
         throw new RejotError("VERIFY_SINK_BEHIND", {
           detail: `${about.topic}: ${what}, and the offsets have not moved for ${Math.floor(stillMs / 1_000)} s`,

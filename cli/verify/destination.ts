@@ -17,8 +17,16 @@ export type AppliedOffsets = ReadonlyMap<number, bigint>;
 export interface SinkProgress {
   /** What the consumer schema that is compared has applied of its topic; undefined when it never applied anything. */
   readonly applied: AppliedOffsets | undefined;
-  /** What is stored of each topic of the sink, as a text that changes with all that is applied of it. */
-  readonly stored: ReadonlyMap<string, string>;
+  /** What is stored of the partitions of each topic of the sink. */
+  readonly stored: ReadonlyMap<string, readonly StoredPlaces[]>;
+}
+
+/** A row of `rejot.progress`. */
+export interface StoredPlaces {
+  readonly partition: number;
+  readonly nextOffset: bigint;
+  /** Where each consumer schema goes on; null in a row that has no list of them. */
+  readonly places: ReadonlyMap<string, bigint> | null;
 }
 
 /**

@@ -1,8 +1,8 @@
 import { type PostgresClient, sqlState } from "../../shared/postgres/client.ts";
-import { placeOfConsumer } from "../../sink-connector/applier/postgres-progress.ts";
+import { parseConsumers } from "../../sink-connector/applier/consumer-places.ts";
 import { isUsable, LETTERS_TABLE } from "../../sink-connector/applier/postgres-tables.ts";
 import { countWaiting } from "../../sink-connector/dead-letter/postgres-letter-book.ts";
-import type { SinkProgress } from "./destination.ts";
+import type { SinkProgress, StoredPlaces } from "./destination.ts";
 
 /** A consumer schema as a sink keeps account of it. */
 export interface ConsumerInSink {
@@ -20,23 +20,37 @@ export async function sinkProgress(
   const exists = await client.query<{ found: string | null }>(
     "SELECT to_regclass('rejot.progress') AS found",
   );
-  const stored = new Map<string, string>();
+  const stored = new Map<string, StoredPlaces[]>();
   if (exists.rows[0]?.found == null) return { applied: undefined, stored };
   // Through JSON: an earlier version's table has no column consumers.
-  const { rows } = await client.query<{ topic: string; partition: string; next: string | null; row: string }>(
-    `SELECT p.topic, p.partition, ${placeOfConsumer("p", "$2::text")} AS next,
-       concat_ws(' ', p.partition, p.next_offset, p.consumers) AS row
-     FROM (SELECT topic, partition, next_offset, nullif(to_jsonb(g) -> 'consumers', 'null') AS consumers
-           FROM rejot.progress g WHERE consumer_group = $1) p
-     ORDER BY p.topic, p.partition`,
-    [group, name],
+  const { rows } = await client.query<{
+    topic: string;
+    partition: string;
+    next: string;
+    consumers: string | null;
+  }>(
+    `SELECT topic, partition, next_offset AS next, nullif(to_jsonb(g) -> 'consumers', 'null')::text AS consumers
+     FROM rejot.progress g WHERE consumer_group = $1 ORDER BY topic, partition`,
+    [group],
   );
   const applied = new Map<number, bigint>();
-  for (const { topic: of, partition, next, row } of rows) {
-    stored.set(of, `${stored.get(of) ?? ""}${row};`);
-    if (of === topic && next !== null) applied.set(Number(partition), BigInt(next));
+  for (const row of rows) {
+    const [partition, nextOffset] = [Number(row.partition), BigInt(row.next)];
+    const places = row.consumers === null ? null : placesOf(row.consumers, nextOffset);
+    stored.set(row.topic, [...(stored.get(row.topic) ?? []), { partition, nextOffset, places }]);
+    const at = places === null ? nextOffset : places.get(name);
+    if (row.topic === topic && at !== undefined) applied.set(partition, at);
   }
   return { applied: applied.size === 0 ? undefined : applied, stored };
+}
+
+function placesOf(consumers: string, nextOffset: bigint): Map<string, bigint> {
+  return new Map(
+    Object.entries(parseConsumers(consumers)).map(([name, at]) => [
+      name,
+      at === null ? nextOffset : BigInt(at.offset),
+    ]),
+  );
 }
 
 /** Tells how many events of a consumer schema were set aside, in the client's transaction, which goes on in any case. */

@@ -1,36 +1,60 @@
-import type { SinkProgress } from "./destination.ts";
+import type { SinkProgress, StoredPlaces } from "./destination.ts";
 
-interface Seen {
-  readonly stored: string;
-  /** When they were first seen. */
-  readonly sinceMs: number;
-  /** Whether the first look found others, or none. */
-  readonly moved: boolean;
-}
+/** Consumer schemas of rows that have no list of them. */
+const UNLISTED = "";
 
-/** Knows how long a sink's offsets have been what they are. One for all comparisons with a destination. */
+/** Knows how long a sink's consumer schemas have been where they are. One for all comparisons with a destination. */
 export class SinkWatch {
-  readonly #seen = new Map<string, Seen>();
+  readonly #seen = new Map<string, readonly StoredPlaces[]>();
+  readonly #movedMs = new Map<string, number>();
   #startMs: number | undefined;
 
   see({ stored }: SinkProgress, nowMs: number): void {
     const isFirst = this.#startMs === undefined;
     this.#startMs ??= nowMs;
-    for (const [topic, text] of stored) {
+    for (const [topic, rows] of stored) {
       const before = this.#seen.get(topic);
-      if (before?.stored === text) continue;
-      this.#seen.set(topic, { stored: text, sinceMs: nowMs, moved: !isFirst });
+      this.#seen.set(topic, rows);
+      if (isFirst) continue;
+      for (const name of namesIn([...(before ?? []), ...rows]))
+        if (before === undefined || behindOf(before, name) !== behindOf(rows, name))
+          this.#movedMs.set(keyOf(topic, name), nowMs);
     }
   }
 
-  /** Whether the topic's offsets moved at that time or after it, as far as they were seen. */
-  movedSince(topic: string, ms: number): boolean {
-    const seen = this.#seen.get(topic);
-    return seen?.moved === true && seen.sinceMs >= ms;
+  /** Whether a consumer schema of a topic, or one that it waits for, moved at that time or after it, as far as was seen. */
+  movedSince(topic: string, name: string, ms: number): boolean {
+    const movedMs = this.#lastMovedMs(topic, name);
+    return movedMs !== undefined && movedMs >= ms;
   }
 
-  /** For how long the topic's offsets have been seen as they are. */
-  stillMs(topic: string, nowMs: number): number {
-    return nowMs - (this.#seen.get(topic)?.sinceMs ?? this.#startMs ?? nowMs);
+  /** For how long it has been seen where it is. */
+  stillMs(topic: string, name: string, nowMs: number): number {
+    return nowMs - (this.#lastMovedMs(topic, name) ?? this.#startMs ?? nowMs);
   }
+
+  #lastMovedMs(topic: string, name: string): number | undefined {
+    const times = [name, UNLISTED].flatMap((each) => this.#movedMs.get(keyOf(topic, each)) ?? []);
+    return times.length === 0 ? undefined : Math.max(...times);
+  }
+}
+
+function keyOf(topic: string, name: string): string {
+  return JSON.stringify([topic, name]);
+}
+
+function namesIn(rows: readonly StoredPlaces[]): Set<string> {
+  return new Set(rows.flatMap(({ places }) => (places === null ? [UNLISTED] : [...places.keys()])));
+}
+
+/** Where a consumer schema is in each partition, and where those are that are no further: it waits for them. */
+function behindOf(rows: readonly StoredPlaces[], name: string): string {
+  return rows
+    .map(({ partition, nextOffset, places }) => {
+      if (places === null) return name === UNLISTED ? `${partition}@${nextOffset}` : "";
+      const own = places.get(name);
+      const behind = own === undefined ? [] : [...places].filter(([, at]) => at <= own);
+      return `${partition}@${behind.map(([each, at]) => `${each}@${at}`).join()}`;
+    })
+    .join(";");
 }

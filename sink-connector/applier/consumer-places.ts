@@ -19,7 +19,13 @@ export function consumerPlaces(
   const free = names.filter((name) => !held.has(name));
   const starts = (free.length === 0 ? names : free).map((name): [string, ConsumerPlace] => {
     const at = known[name];
-    return [name, at === undefined ? { offset: firstOffset, position: null } : (at ?? inStep)];
+    if (at === undefined) return [name, { offset: firstOffset, position: null }];
+    if (at === null) return [name, inStep];
+    // Passed over by hand: whatever it has applied was before.
+    return [
+      name,
+      at.position === null && at.offset >= row.nextOffset ? { ...at, position: row.position } : at,
+    ];
   });
   return new Places(row, known, new Map(starts));
 }

@@ -36,12 +36,12 @@ export async function noteSetAside(
 
 /**
  * Forgets what was noted of events that consumer schemas have not passed: they were set back, so the events are applied,
- * or set aside, anew. Letters of consumer schemas that are not here are left alone. The partitions' progress is locked meanwhile, for a sink that believes to own them may note letters.
+ * or set aside, anew. Letters of consumer schemas that do not read the topic here are left alone. The partitions' progress is locked meanwhile, for a sink that believes to own them may note letters.
  */
 export async function forgetUnpassed(
   client: pg.ClientBase,
   group: string,
-  consumers: readonly { readonly name: string }[],
+  consumers: readonly { readonly name: string; readonly topic: string }[],
   partitions: readonly PartitionBounds[],
 ): Promise<void> {
   const where = [
@@ -49,7 +49,11 @@ export async function forgetUnpassed(
     textArrayLiteral(partitions.map((p) => p.topic)),
     integerArrayLiteral(partitions.map((p) => p.partition)),
   ];
-  const values = [...where, textArrayLiteral(consumers.map(({ name }) => name))];
+  const values = [
+    ...where,
+    textArrayLiteral(consumers.map(({ topic }) => topic)),
+    textArrayLiteral(consumers.map(({ name }) => name)),
+  ];
   const { rows } = await client.query(`SELECT 1 ${UNPASSED} LIMIT 1`, values);
   if (rows.length === 0) return;
   await client.query("BEGIN");
@@ -74,4 +78,4 @@ export async function forgetUnpassed(
 const UNPASSED = `FROM unnest($2::text[], $3::int[]) AS x(t, p)
   JOIN rejot.progress g ON g.consumer_group = $1 AND g.topic = x.t AND g.partition = x.p
   JOIN rejot.dead_letters d ON d.consumer_group = $1 AND d.topic = x.t AND d.partition = x.p
-    AND d.consumer_schema = ANY ($4::text[]) AND d.event_offset >= coalesce(${placeOfConsumer("g", "d.consumer_schema")}, 0)`;
+    AND (d.topic, d.consumer_schema) IN (SELECT * FROM unnest($4::text[], $5::text[])) AND d.event_offset >= coalesce(${placeOfConsumer("g", "d.consumer_schema")}, 0)`;

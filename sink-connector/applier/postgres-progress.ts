@@ -30,6 +30,12 @@ export async function readProgress(
      ON CONFLICT DO NOTHING`,
     values,
   );
+  // Rows of a version that kept no list: all that the manifest has now are taken to be there.
+  await client.query(
+    `UPDATE rejot.progress g SET consumers = x.c::jsonb FROM unnest($2::text[], $3::int[], $4::text[]) AS x(t, p, c)
+     WHERE g.consumer_group = $1 AND g.topic = x.t AND g.partition = x.p AND g.consumers IS NULL`,
+    [...values.slice(0, 3), values[4]],
+  );
   const { rows } = await client.query<{
     next_offset: string;
     consumers: string | null;

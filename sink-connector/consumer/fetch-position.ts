@@ -141,7 +141,7 @@ function checkPlace(
     firstOffset: bounds.firstOffset,
     endOffset: bounds.endOffset,
   };
-  const furthest = places.row.nextOffset;
+  const furthest = Math.max(places.row.nextOffset, nextOffset);
   if (furthest > bounds.endOffset) {
     throw new RejotError("SINK_TOPIC_RECREATED", {
       detail: `${topic} partition ${partition} ends at offset ${bounds.endOffset}, the destination is at ${furthest}`,

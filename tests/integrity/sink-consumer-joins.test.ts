@@ -236,3 +236,86 @@ test("verify compares each consumer schema at its own place", async () => {
   expect(faultsOf(report as never)).toEqual({ error: "VERIFY_SINK_BEHIND" });
   expect(report?.behind).toBe(20);
 });
+
+test("of a table without the column, all of the first start are where it says, in quiet partitions too", async () => {
+  await using fixture = await fixtureOf(adding("early"), adding("late"));
+  const before = await withOnly(fixture, "early");
+  {
+    await using sink = await startSink(before);
+    await fixture.publish("item", items(1, 60));
+    await sink.eventually(async () => (await appliedBy(fixture, "early")).events === 60, "the first");
+  }
+  await fixture.database.query("ALTER TABLE rejot.progress DROP COLUMN consumers");
+  {
+    await using sink = await startSink(before);
+    await fixture.publish("item", [{ ...item(1_000, 0), partition: 0 }]);
+    await sink.eventually(async () => (await appliedBy(fixture, "early")).events === 61, "one partition");
+  }
+  await using sink = await startSink(fixture.manifestPath);
+  await sink.eventually(async () => (await appliedBy(fixture, "late")).events === 61, "the one added");
+  expect(await appliedBy(fixture, "early")).toEqual(all(61));
+});
+
+test("verify ends when the sink has not got a consumer schema yet, also while others of its topic go on", async () => {
+  await using fixture = await fixtureOf(adding("early"), COPY);
+  await using sink = await startSink(await withOnly(fixture, "early"));
+  await fixture.publish("item", items(1, 20));
+  await sink.eventually(async () => (await appliedBy(fixture, "early")).events === 20, "the first");
+  const isOver = new AbortController();
+  const busy = (async () => {
+    for (let id = 100; !isOver.signal.aborted; id++) await fixture.publish("item", [item(id, 0)]);
+  })();
+  const { exitCode, comparisons } = await verifyJson(
+    fixture.manifestPath,
+    "--only",
+    "sink",
+    "--timeout",
+    "2",
+  );
+  isOver.abort();
+  await busy;
+  const copy = comparisons.find(({ consumerSchema }) => consumerSchema === "copy");
+  expect([exitCode, faultsOf(copy as never)]).toEqual([3, { error: "VERIFY_SINK_BEHIND" }]);
+});
+
+test("a reload of one consumer schema begins at once when a sink joins or leaves, without further events", async () => {
+  await using fixture = await fixtureOf(adding("early"), COPY);
+  await using sink = await startSink(fixture.manifestPath);
+  await fixture.publish("item", items(1, 30));
+  const copied = async () => (await fixture.database.query("SELECT FROM copy")).length;
+  await sink.eventually(async () => (await copied()) === 30, "the copy");
+  await fixture.database.query(
+    "BEGIN; LOCK TABLE rejot.progress IN EXCLUSIVE MODE; UPDATE rejot.progress SET consumers = consumers - 'fixture/copy'; TRUNCATE copy; COMMIT",
+  );
+  await using _other = await startSink(fixture.manifestPath);
+  await sink.eventually(async () => (await copied()) === 30, "the copy again");
+  expect(await appliedBy(fixture, "early")).toEqual(all(30));
+});
+
+test("a letter of a topic that its consumer schema does not read any more is kept", async () => {
+  const schema = (name: string) => ({
+    name,
+    properties: { id: { type: "integer" }, n: { type: "integer" } },
+    required: ["id", "n"],
+    key: ["id"],
+  });
+  await using fixture = await sinkFixture({
+    sql: SQL,
+    consumers: [adding("early"), { ...COPY, schema: "item2" }],
+    schemas: [schema("item"), schema("item2")],
+  });
+  const letters = async () => (await fixture.database.query("SELECT FROM rejot.dead_letters")).length;
+  {
+    await using sink = await startSink(fixture.manifestPath);
+    await fixture.publish("item", items(1, 30));
+    await sink.eventually(async () => (await appliedBy(fixture, "early")).events === 30, "the first");
+  }
+  await fixture.database.query(
+    `INSERT INTO rejot.dead_letters (consumer_group, topic, partition, event_offset, consumer_schema, key_digest, letter_offset)
+     SELECT '${fixture.group}', '${fixture.topic("item")}', p, 0, 'fixture/copy', 'x', 0 FROM generate_series(0, 2) p`,
+  );
+  await using sink = await startSink(fixture.manifestPath);
+  await fixture.publish("item", items(100, 30));
+  await sink.eventually(async () => (await appliedBy(fixture, "early")).events === 60, "the rest");
+  expect(await letters()).toBe(3);
+});
