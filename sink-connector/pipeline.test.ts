@@ -24,10 +24,10 @@ function stagesOf(
     name: `of-${topic}`,
     topic,
   })),
+  holds = new HeldTopics(),
 ) {
   const held: string[] = [];
   const revisited: string[] = [];
-  const holds = new HeldTopics();
   const owned = new Set(own.map(partitionName));
   let failing: RejotError;
   const run = (...errors: RejotError[]): Promise<void> => {
@@ -45,7 +45,7 @@ function stagesOf(
         owns: (partition) => owned.has(partitionName(partition)),
         ownsAllOf: (topic) => own.some((p) => p.topic === topic) && !shared.includes(topic),
         hold: (topic) => held.push(topic),
-        revisit: (topic) => revisited.push(topic),
+        revisit: (topic, consumer) => revisited.push(`${topic} ${consumer}`),
         examine: async () => {},
         place: () => {},
         displace: () => {},
@@ -101,16 +101,54 @@ describe("an event that stops its topic", () => {
     const readers = [...["x", "y"].map((name) => ({ name, topic: "a" })), { name: "z", topic: "b" }];
     const { run, held, revisited } = stagesOf(["a", "b"], [p0("a"), p0("b")], [], readers);
     await run(poisoned("a", "SINK_EVENT_FAILED", "x"));
-    expect([revisited, held]).toEqual([["a"], []]);
+    expect([revisited, held]).toEqual([["a x"], []]);
     await run(poisoned("a", "SINK_EVENT_FAILED", "y"));
-    expect([revisited, held]).toEqual([["a"], ["a"]]);
+    expect([revisited, held]).toEqual([["a x", "a y"], ["a"]]);
+  });
+
+  test("does not hold up one whose time to be tried has come, whatever stood still before", async () => {
+    const readers = ["x", "y"].map((name) => ({ name, topic: "a" }));
+    let nowMs = 0;
+    const { run, held, revisited, holds } = stagesOf(
+      ["a", "elsewhere"],
+      [p0("a")],
+      [],
+      readers,
+      new HeldTopics(
+        () => 1,
+        () => nowMs,
+      ),
+    );
+    holds.hold({ ...p0("a"), offset: 100 }, poisoned("a", "REGISTRY_REFUSED"));
+    await run(poisoned("a", "SINK_EVENT_FAILED", "y"));
+    nowMs = 5_000;
+    await run(poisoned("a", "SINK_EVENT_FAILED", "x"));
+    expect([revisited, held]).toEqual([["a y", "a x"], []]);
+    await run(poisoned("a", "SINK_EVENT_FAILED", "y"));
+    expect(held).toEqual(["a"]);
+  });
+
+  test("is tried again where the destination has moved since the others stood still", async () => {
+    const readers = ["x", "y"].map((name) => ({ name, topic: "a" }));
+    let nowMs = 0;
+    const holds = new HeldTopics(
+      () => 1,
+      () => nowMs++,
+    );
+    const { run } = stagesOf(["a"], [p0("a")], [], readers, holds);
+    await run(poisoned("a", "SINK_EVENT_FAILED", "x"));
+    holds.moved([]);
+    await run(poisoned("a", "SINK_EVENT_FAILED", "y"));
+    await expect(run(poisoned("a", "SINK_EVENT_FAILED", "x"))).rejects.toMatchObject({
+      context: { consumerSchema: "x" },
+    });
   });
 
   test("of the last consumer schema that could go on ends the pipeline", async () => {
     const readers = ["x", "y"].map((name) => ({ name, topic: "a" }));
     const { run, revisited } = stagesOf(["a"], [p0("a")], [], readers);
     await run(poisoned("a", "SINK_EVENT_FAILED", "x"), poisoned("a", "SINK_EVENT_FAILED", "x"));
-    expect(revisited).toEqual(["a", "a"]);
+    expect(revisited).toEqual(["a x", "a x"]);
     await expect(run(poisoned("a", "SINK_EVENT_FAILED", "y"))).rejects.toMatchObject({
       context: { consumerSchema: "y" },
     });

@@ -71,7 +71,7 @@ async function place({ feed, destination, applier, holds, observer }: PipelineSt
   observer.placed(places);
 }
 
-async function apply({ feed, applier, holds, observer }: PipelineStages, runs: readonly EventRun[]) {
+async function apply({ feed, applier, observer }: PipelineStages, runs: readonly EventRun[]) {
   const startedAt = performance.now();
   const { outcome, moves } = await applier.apply(runs);
   if (outcome === "stale") {
@@ -81,7 +81,6 @@ async function apply({ feed, applier, holds, observer }: PipelineStages, runs: r
     return;
   }
   feed.report(moves);
-  holds.passed(moves);
   observer.applied(runs, moves, (performance.now() - startedAt) / 1000);
 }
 
@@ -92,15 +91,23 @@ function holdUp(stages: PipelineStages, runs: readonly EventRun[], error: unknow
   if (at === undefined || !(error instanceof RejotError)) throw error;
   // Given to another member meanwhile: it will see for itself.
   if (!feed.owns(at)) return;
-  const stopped = [...holds.all, { at, error }].filter((hold) => !isRetryableOnceWorked(hold.error));
-  if (topics.every((topic) => standsStill(stages, topic, stopped) && feed.ownsAllOf(topic))) throw error;
   const { delayMs, isNew } = holds.hold(at, error);
-  const othersGoOn = at.consumerSchema !== undefined && !standsStill(stages, at.topic, holds.all);
-  if (othersGoOn) feed.revisit(at.topic, delayMs);
-  else feed.hold(at.topic, delayMs);
+  const stopped = holds.all.filter((hold) => !isRetryableOnceWorked(hold.error));
+  if (holds.areTried && topics.every((topic) => standsStill(stages, topic, stopped) && feed.ownsAllOf(topic)))
+    throw error;
+  const pauseMs = at.consumerSchema === undefined ? delayMs : pauseOfAll(stages, at.topic);
+  if (at.consumerSchema !== undefined) feed.revisit(at.topic, at.consumerSchema, delayMs);
+  if (pauseMs !== undefined) feed.hold(at.topic, pauseMs);
   // How much of the batch was applied is for the destination to say.
-  feed.displace(othersGoOn ? [...runs, at] : runs.filter(({ topic }) => topic !== at.topic));
+  feed.displace(pauseMs === undefined ? [...runs, at] : runs.filter(({ topic }) => topic !== at.topic));
   observer.held(error, isNew);
+}
+
+/** How long a topic has nobody to be read for; undefined while one of its consumer schemas can go on, or be tried. */
+function pauseOfAll({ consumers, holds }: PipelineStages, topic: string): number | undefined {
+  const held = holds.heldOf(topic);
+  const pauses = consumers.filter((each) => each.topic === topic).map(({ name }) => held.get(name));
+  return pauses.some((ms) => ms === undefined) ? undefined : Math.min(...pauses.map((ms) => ms ?? 0));
 }
 
 /** Whether something holds up all of a topic, or each of its consumer schemas. */

@@ -162,8 +162,8 @@ export interface EventFeed extends AsyncIterable<FeedItem> {
   ownsAllOf(topic: string): boolean;
   /** Drops what is read ahead of a topic and hands out nothing of it for a while; then it is announced as assigned. */
   hold(topic: string, delayMs: number): void;
-  /** Announces a topic's partitions as assigned after a while, and goes on with them until then. */
-  revisit(topic: string, delayMs: number): void;
+  /** Announces a topic's partitions as assigned after a while, for a consumer schema's sake, and goes on until then. */
+  revisit(topic: string, consumerSchema: string, delayMs: number): void;
   /** Tells Kafka for monitoring how far the destination is; never waited for, never an error. */
   report(moves: readonly ProgressMove[]): void;
 }
@@ -189,8 +189,12 @@ export interface Holds {
   readonly all: readonly Hold[];
   /** Notes what stopped a topic, or one consumer schema of it. Returns when to try again, in milliseconds from now, and whether this is news. */
   hold(at: PartitionPoint, error: RejotError): { delayMs: number; isNew: boolean };
-  /** The consumer schemas of a topic that are not to be tried yet. */
-  heldOf(topic: string): ReadonlySet<string>;
+  /** The consumer schemas of a topic that are not to be tried yet, and in how many milliseconds each is. */
+  heldOf(topic: string): ReadonlyMap<string, number>;
+  /** Whether all that stands still was tried since the destination moved last: what moved may have helped. */
+  readonly areTried: boolean;
+  /** The destination has moved to these places. */
+  moved(places: readonly (PartitionPlace & { readonly places: ConsumerPlaces })[]): void;
   /** The destination is at these places: what stood still before one of them does so no more. */
   passed(places: readonly (PartitionPlace & { readonly places: ConsumerPlaces })[]): void;
   /** The group has given out its partitions anew: what stood still here may be another process's. */
@@ -223,7 +227,7 @@ export interface Destination {
    */
   progress(
     partitions: readonly PartitionBounds[],
-    heldOf: (topic: string) => ReadonlySet<string>,
+    heldOf: (topic: string) => Pick<ReadonlySet<string>, "has">,
   ): Promise<PartitionProgress[]>;
   /**
    * Applies in one transaction. Throws CallFailed when one statement is to blame, BatchTooSlow when several events
@@ -259,7 +263,7 @@ export interface DeadLetters {
    */
   send(letters: readonly DeadLetter[]): Promise<number[]>;
   /** The destination is at these places. */
-  passed(places: readonly PartitionPlace[]): void;
+  passed(places: readonly (TopicPartition & { readonly places: ConsumerPlaces })[]): void;
 }
 
 /** One event that one consumer schema could not take. */

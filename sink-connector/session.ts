@@ -92,6 +92,7 @@ export class Session {
       consumers: plan.consumers,
       consumerOfStatement: plan.consumerOfStatement,
       maxRows: this.#options.config.maxRows,
+      onMoved: (moves) => this.#holds.moved(moves),
       describeKey: (event) => decoder.describeKey(event),
     });
     while (!drain.aborted) {

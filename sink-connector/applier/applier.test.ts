@@ -108,6 +108,7 @@ function applierOf(
     consumers: policies.map((onError, i) => ({ name: `c${i}`, topic: "t", onError })),
     consumerOfStatement: policies.map((_, i) => i),
     maxRows: 5_000,
+    onMoved: () => {},
     describeKey: async () => "{}",
   });
   const names = policies.map((_, i) => `c${i}`);

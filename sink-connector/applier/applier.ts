@@ -36,6 +36,8 @@ export interface ApplierOptions {
   readonly consumerOfStatement: readonly number[];
   /** Events that are handed over at once at most. */
   readonly maxRows: number;
+  /** Told of each piece as soon as it is durable, also of a batch that then fails. */
+  readonly onMoved: (moves: readonly ProgressMove[]) => void;
   /** The event's key, for a person to read. Never throws. */
   readonly describeKey: (event: SinkEvent) => Promise<string>;
 }
@@ -108,6 +110,7 @@ export class Applier implements EventApplier {
         if (outcome === "applied") {
           this.#book.advance(moves);
           this.#options.deadLetters.passed(moves);
+          this.#options.onMoved(moves);
           this.#size.inTime(events.length, this.#options.maxRows);
         }
         return outcome;

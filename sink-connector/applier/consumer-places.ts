@@ -12,7 +12,7 @@ export function consumerPlaces(
   row: PlacesRow,
   names: readonly string[],
   firstOffset: number,
-  held: ReadonlySet<string> = new Set(),
+  held: Pick<ReadonlySet<string>, "has"> = new Set(),
 ): ConsumerPlaces {
   const known = row.consumers ?? Object.fromEntries(names.map((name) => [name, null]));
   const inStep = { offset: row.nextOffset, position: row.position };

@@ -55,7 +55,7 @@ export class PostgresDestination implements Destination {
 
   progress(
     partitions: readonly PartitionBounds[],
-    heldOf: (topic: string) => ReadonlySet<string>,
+    heldOf: (topic: string) => Pick<ReadonlySet<string>, "has">,
   ): Promise<PartitionProgress[]> {
     return this.#attempt((session) => session.progress(partitions, heldOf));
   }

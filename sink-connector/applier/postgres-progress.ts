@@ -11,7 +11,7 @@ export async function readProgress(
   group: string,
   consumers: readonly { readonly name: string; readonly topic: string }[],
   partitions: readonly PartitionBounds[],
-  heldOf: (topic: string) => ReadonlySet<string> = () => NONE,
+  heldOf: (topic: string) => Pick<ReadonlySet<string>, "has"> = () => NONE,
 ): Promise<PartitionProgress[]> {
   const namesOf = ({ topic }: PartitionBounds): string[] =>
     consumers.filter((consumer) => consumer.topic === topic).map(({ name }) => name);

@@ -126,7 +126,7 @@ export class PostgresSession {
 
   async progress(
     partitions: readonly PartitionBounds[],
-    heldOf?: (topic: string) => ReadonlySet<string>,
+    heldOf?: (topic: string) => Pick<ReadonlySet<string>, "has">,
   ): Promise<PartitionProgress[]> {
     const { group, consumers, keepsLetters } = this.#options;
     const places = await readProgress(this.#client, group, consumers, partitions, heldOf);

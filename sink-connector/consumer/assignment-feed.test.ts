@@ -332,6 +332,29 @@ describe("a topic that is held", () => {
     expect(assigned(await next())).toContain("t");
   });
 
+  test("goes on until a consumer schema of it is to be tried, and is then announced, however often it was asked for", async () => {
+    feed.revisit("t", "a", 500);
+    feed.revisit("t", "a", 1_000);
+    feed.revisit("t", "b", 3_000);
+    deliver(fetched(0, 0, 1));
+    expect((await next()).kind).toBe("events");
+    const coming = next();
+    vi.advanceTimersByTime(999);
+    feed.displace([other]);
+    expect(assigned(await coming)).toEqual(["other"]);
+    vi.advanceTimersByTime(1);
+    expect(assigned(await next())).toContain("t");
+  });
+
+  test("is announced again when a consumer schema's time comes while it is being placed", async () => {
+    feed.revisit("t", "a", 1_000);
+    feed.displace([partition(0)]);
+    const item = await next();
+    vi.advanceTimersByTime(1_000);
+    feed.place(item.kind === "assigned" ? item.generation : -1, [progress(0, 7)]);
+    expect(assigned(await next())).toEqual(["t"]);
+  });
+
   test("is not placed by an answer that was on its way", async () => {
     feed.displace([partition(0)]);
     const item = await next();

@@ -88,7 +88,9 @@ export class AssignmentFeed implements EventFeed {
   #assigned = new Map<string, Assigned>();
   #unplaced = new Set<string>();
   readonly #held = new Map<string, NodeJS.Timeout>();
-  readonly #revisits = new Set<NodeJS.Timeout>();
+  readonly #revisits = new Map<string, NodeJS.Timeout>();
+  /** Announced as assigned, and not displaced since. */
+  #placing = new Set<string>();
   /** Handed out, and not done yet. */
   #inHand: readonly EventRun[] = [];
   #generation = 0;
@@ -183,6 +185,8 @@ export class AssignmentFeed implements EventFeed {
       const assigned = this.#assigned.get(name);
       const bounds = this.#bounds.get(name);
       if (assigned === undefined || bounds === undefined || this.#held.has(progress.topic)) continue;
+      // Who is to be read for has changed since: it is announced again.
+      if (!this.#placing.has(name)) continue;
       if (this.#isDoubtful(name, progress, bounds)) continue;
       assigned.place = new FetchPosition(progress, bounds);
       this.#unplaced.delete(name);
@@ -206,6 +210,7 @@ export class AssignmentFeed implements EventFeed {
     this.#buffer.drop(new Set(partitions.map(partitionName)));
     for (const partition of partitions) {
       const assigned = this.#assigned.get(partitionName(partition));
+      this.#placing.delete(partitionName(partition));
       if (assigned === undefined || this.#held.has(partition.topic)) continue;
       assigned.place = undefined;
       this.#unplaced.add(partitionName(partition));
@@ -237,13 +242,15 @@ export class AssignmentFeed implements EventFeed {
     );
   }
 
-  revisit(topic: string, delayMs: number): void {
+  revisit(topic: string, consumerSchema: string, delayMs: number): void {
     if (this.#end !== undefined) return;
-    const timer = setTimeout(() => {
-      this.#revisits.delete(timer);
+    const name = JSON.stringify([topic, consumerSchema]);
+    clearTimeout(this.#revisits.get(name));
+    const revisit = (): void => {
+      this.#revisits.delete(name);
       this.displace(this.#partitionsOf(topic));
-    }, delayMs);
-    this.#revisits.add(timer);
+    };
+    this.#revisits.set(name, setTimeout(revisit, delayMs));
   }
 
   report(moves: readonly ProgressMove[]): void {
@@ -277,6 +284,7 @@ export class AssignmentFeed implements EventFeed {
         const partitions = await this.#control.bounds(this.#unplacedPartitions());
         if (generation !== this.#generation) continue;
         for (const bounds of partitions) this.#bounds.set(partitionName(bounds), bounds);
+        this.#placing = new Set(partitions.map(partitionName));
         yield { kind: "assigned", generation, partitions };
       } else if (!this.#buffer.isEmpty) {
         const runs = this.#buffer.take(this.#limits.batchMaxRows, this.#limits.batchMaxBytes);
@@ -297,7 +305,7 @@ export class AssignmentFeed implements EventFeed {
   }
 
   #releaseAll(): void {
-    for (const timer of [...this.#held.values(), ...this.#revisits]) clearTimeout(timer);
+    for (const timer of [...this.#held.values(), ...this.#revisits.values()]) clearTimeout(timer);
     this.#held.clear();
     this.#revisits.clear();
   }

@@ -89,12 +89,35 @@ test("a consumer schema is held until its time has come, and well once it is bey
   expect(holds.hold(at("t", 0, 5, "a"), error).delayMs).toBe(1_000);
   expect(holds.hold(at("t", 0, 7, "b"), error).delayMs).toBe(1_000);
   nowMs = 900;
-  expect([[...holds.heldOf("t")], [...holds.heldOf("u")]]).toEqual([["a", "b"], []]);
+  expect([[...holds.heldOf("t")], [...holds.heldOf("u")]]).toEqual([
+    [
+      ["a", 100],
+      ["b", 100],
+    ],
+    [],
+  ]);
   expect(holds.hold(at("t", 0, 7, "b"), error)).toEqual({ delayMs: 2_000, isNew: false });
   nowMs = 1_000;
-  expect([...holds.heldOf("t")]).toEqual(["b"]);
+  expect([...holds.heldOf("t").keys()]).toEqual(["b"]);
   holds.passed([placed("t", 0, 100, ["others"])]);
   expect(holds.all.map((hold) => hold.at.consumerSchema)).toEqual(["a", "b"]);
   holds.passed([placed("t", 0, 6, ["a", "others"])]);
   expect(holds.all.map((hold) => hold.at.consumerSchema)).toEqual(["b"]);
+});
+
+test("what stands still is to be tried once more when the destination has moved since", () => {
+  let nowMs = 0;
+  const holds = new HeldTopics(
+    () => 1,
+    () => nowMs,
+  );
+  holds.hold(at("t", 0, 5, "a"), error);
+  expect(holds.areTried).toBe(true);
+  nowMs = 10;
+  holds.moved([placed("t", 0, 9, ["b"])]);
+  nowMs = 20;
+  holds.hold(at("t", 0, 9, "b"), error);
+  expect(holds.areTried).toBe(false);
+  holds.hold(at("t", 0, 5, "a"), error);
+  expect(holds.areTried).toBe(true);
 });

@@ -14,7 +14,8 @@ interface Standstill {
   readonly consumerSchema: string | undefined;
   /** How often it has been tried in a row, whichever of its partitions it failed at. */
   attempts: number;
-  /** When it is to be tried again, by `now`. */
+  /** When it was tried last, and when it is to be tried again, by `now`. */
+  triedMs: number;
   untilMs: number;
   /** What each partition failed at last; the latest comes last. */
   readonly holds: Map<number, Hold>;
@@ -28,6 +29,7 @@ interface Standstill {
  */
 export class HeldTopics implements Holds {
   readonly #standstills = new Map<string, Standstill>();
+  #movedMs = Number.NEGATIVE_INFINITY;
   readonly #random: () => number;
   readonly #now: () => number;
 
@@ -47,6 +49,7 @@ export class HeldTopics implements Holds {
       topic,
       consumerSchema,
       attempts: 0,
+      triedMs: 0,
       untilMs: 0,
       holds: new Map(),
       known: [],
@@ -64,14 +67,28 @@ export class HeldTopics implements Holds {
       maxMs: LONGEST_MS,
       random: this.#random,
     });
-    still.untilMs = this.#now() + delayMs;
+    still.triedMs = this.#now();
+    still.untilMs = still.triedMs + delayMs;
     return { delayMs, isNew };
   }
 
-  heldOf(topic: string): ReadonlySet<string> {
-    const stills = [...this.#standstills.values()].filter((still) => still.topic === topic);
-    const held = stills.filter(({ untilMs }) => untilMs - EARLY_MS > this.#now());
-    return new Set(held.flatMap(({ consumerSchema }) => consumerSchema ?? []));
+  heldOf(topic: string): ReadonlyMap<string, number> {
+    const nowMs = this.#now();
+    const held = [...this.#standstills.values()].flatMap(({ topic: of, consumerSchema, untilMs }) =>
+      of === topic && consumerSchema !== undefined && untilMs - EARLY_MS > nowMs
+        ? [[consumerSchema, untilMs - nowMs] as const]
+        : [],
+    );
+    return new Map(held);
+  }
+
+  get areTried(): boolean {
+    return [...this.#standstills.values()].every(({ triedMs }) => triedMs >= this.#movedMs);
+  }
+
+  moved(places: readonly (PartitionPlace & { readonly places: ConsumerPlaces })[]): void {
+    this.#movedMs = this.#now();
+    this.passed(places);
   }
 
   passed(places: readonly (PartitionPlace & { readonly places: ConsumerPlaces })[]): void {

@@ -3,7 +3,7 @@ import { isRetryable, RejotError } from "../../shared/errors/error.ts";
 import { ensureTopics, kafkaError, protocolType } from "../../shared/kafka/kafka-client.ts";
 import { deadLetterTopic } from "../../shared/kafka/naming.ts";
 import { retry } from "../../shared/lifecycle/backoff.ts";
-import type { DeadLetter, DeadLetters, PartitionPlace } from "../ports.ts";
+import type { ConsumerPlaces, DeadLetter, DeadLetters, TopicPartition } from "../ports.ts";
 import { type DeadLetterRecord, deadLetterRecord, LETTER_PARTITION } from "./letter.ts";
 import { chunksOf } from "./letter-chunks.ts";
 import { SentLetters } from "./sent-letters.ts";
@@ -41,11 +41,12 @@ const ATTEMPTS = 3;
 export class KafkaDeadLetters implements DeadLetters {
   readonly #options: DeadLetterOptions;
   readonly #ready = new Set<string>();
-  readonly #sent = new SentLetters();
+  readonly #sent: SentLetters;
   #producer: Producer | undefined;
 
   constructor(options: DeadLetterOptions) {
     this.#options = options;
+    this.#sent = new SentLetters(options.consumerNames);
   }
 
   async send(letters: readonly DeadLetter[]): Promise<number[]> {
@@ -56,7 +57,7 @@ export class KafkaDeadLetters implements DeadLetters {
     }
   }
 
-  passed(places: readonly PartitionPlace[]): void {
+  passed(places: readonly (TopicPartition & { readonly places: ConsumerPlaces })[]): void {
     this.#sent.passed(places);
   }
 

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { RejotError } from "../../shared/errors/error.ts";
+import { placesAt } from "../../tests/support/places.ts";
 import type { DeadLetter } from "../ports.ts";
 import { SentLetters } from "./sent-letters.ts";
 
@@ -15,7 +16,10 @@ const letter = (topic: string, offset: number, consumer = 0, timestampMs = 0): D
 });
 
 test("a letter is known until the destination passes its event", () => {
-  const sent = new SentLetters();
+  const sent = new SentLetters(["a", "b"]);
+  const at = (nextOffset: number, names: readonly string[]) => {
+    return { topic: "t", partition: 0, places: placesAt(nextOffset, { names }) };
+  };
   sent.add(letter("t", 3), 10);
   sent.add(letter("t", 4), 11);
   sent.add(letter("t", 4, 1), 12);
@@ -25,10 +29,13 @@ test("a letter is known until the destination passes its event", () => {
   ]);
   expect(sent.offsetOf(letter("t", 3, 1))).toBeUndefined();
   expect(sent.offsetOf(letter("t", 3, 0, 5))).toBeUndefined();
-  sent.passed([{ topic: "t", partition: 0, nextOffset: 4 }]);
+  sent.passed([at(4, ["a", "b"])]);
   expect(sent.offsetOf(letter("t", 3))).toBeUndefined();
   expect(sent.offsetOf(letter("t", 4))).toBe(11);
+  // One that is held is not past anything that the others have passed.
+  sent.passed([at(9, ["a"])]);
+  expect([sent.offsetOf(letter("t", 4)), sent.offsetOf(letter("t", 4, 1))]).toEqual([undefined, 12]);
   sent.forget("t");
-  expect(sent.offsetOf(letter("t", 4))).toBeUndefined();
+  expect(sent.offsetOf(letter("t", 4, 1))).toBeUndefined();
   expect(sent.offsetOf(letter("t2", 3))).toBe(0);
 });

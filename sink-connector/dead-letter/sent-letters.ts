@@ -1,7 +1,8 @@
-import { type DeadLetter, type PartitionPlace, partitionName } from "../ports.ts";
+import { type ConsumerPlaces, type DeadLetter, partitionName, type TopicPartition } from "../ports.ts";
 
 interface Sent {
   readonly eventOffset: number;
+  readonly consumer: number;
   readonly letterOffset: number;
 }
 
@@ -11,11 +12,18 @@ interface Sent {
  */
 export class SentLetters {
   readonly #byPartition = new Map<string, Map<string, Sent>>();
+  readonly #consumerNames: readonly string[];
+
+  /** The consumer schema of each index that letters name. */
+  constructor(consumerNames: readonly string[]) {
+    this.#consumerNames = consumerNames;
+  }
 
   add(letter: DeadLetter, letterOffset: number): void {
     const name = partitionName(letter.event);
     const ofPartition = this.#byPartition.get(name) ?? new Map<string, Sent>();
-    ofPartition.set(identity(letter), { eventOffset: letter.event.record.offset, letterOffset });
+    const { consumer } = letter.failure;
+    ofPartition.set(identity(letter), { eventOffset: letter.event.record.offset, consumer, letterOffset });
     this.#byPartition.set(name, ofPartition);
   }
 
@@ -24,12 +32,12 @@ export class SentLetters {
     return this.#byPartition.get(partitionName(letter.event))?.get(identity(letter))?.letterOffset;
   }
 
-  /** Forgets the letters of events before these places. */
-  passed(places: readonly PartitionPlace[]): void {
+  /** Forgets the letters of events that their consumer schemas have passed: one that is held has not. */
+  passed(places: readonly (TopicPartition & { readonly places: ConsumerPlaces })[]): void {
     for (const place of places) {
       const ofPartition = this.#byPartition.get(partitionName(place));
-      for (const [name, { eventOffset }] of ofPartition ?? [])
-        if (eventOffset < place.nextOffset) ofPartition?.delete(name);
+      for (const [name, { eventOffset, consumer }] of ofPartition ?? [])
+        if (place.places.isPast(this.#consumerNames[consumer] ?? "", eventOffset)) ofPartition?.delete(name);
     }
   }
 

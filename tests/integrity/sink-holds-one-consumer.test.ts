@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+import { deadLetterTopic } from "../../shared/kafka/naming.ts";
+import { readTopic } from "../support/kafka.ts";
 import { type RunningSink, startSink } from "../support/running-sink.ts";
 import { type SinkFixture, sinkFixture } from "../support/sink-fixture.ts";
 import { faultsOf, verifyJson } from "../support/verify.ts";
@@ -15,7 +17,11 @@ const consumer = (name: string, onError: "stop" | "dlq" = "stop") => ({
 const TABLES = `CREATE TABLE good (id bigint, n int CONSTRAINT small CHECK (n < 1000), times int NOT NULL DEFAULT 1, PRIMARY KEY (id, n));
   CREATE TABLE bad (id bigint, n int CONSTRAINT positive CHECK (n > 0), times int NOT NULL DEFAULT 1, PRIMARY KEY (id, n))`;
 
-function fixtureOf(onError: "stop" | "dlq" = "stop"): Promise<SinkFixture> {
+function fixtureOf(
+  onError: "stop" | "dlq" = "stop",
+  partitions = 3,
+  good: "stop" | "dlq" = "stop",
+): Promise<SinkFixture> {
   return sinkFixture({
     schemas: [
       {
@@ -23,9 +29,10 @@ function fixtureOf(onError: "stop" | "dlq" = "stop"): Promise<SinkFixture> {
         properties: { id: { type: "integer" }, n: { type: "integer" } },
         required: ["id", "n"],
         key: ["id"],
+        partitions,
       },
     ],
-    consumers: [consumer("good"), consumer("bad", onError)],
+    consumers: [consumer("good", good), consumer("bad", onError)],
     sql: TABLES,
   });
 }
@@ -43,10 +50,16 @@ const has = (sink: RunningSink, fixture: SinkFixture, table: string, count: numb
   sink.eventually(async () => (await applied(fixture, table))[0] === count, `${count} rows in ${table}`);
 
 const held = (sink: RunningSink) =>
-  (sink.unit().details?.heldTopics ?? []) as { topic: string; consumerSchema: string; code: string }[];
+  (sink.unit().details?.heldTopics ?? []) as {
+    topic: string;
+    consumerSchema: string;
+    code: string;
+    attempts: number;
+  }[];
 
 test("an event that one consumer schema cannot take holds up that one; the others of its topic go on, over restarts", async () => {
-  await using fixture = await fixtureOf();
+  // With several, its other partitions may go on a little whenever it is tried.
+  await using fixture = await fixtureOf("stop", 1);
   {
     await using sink = await startSink(fixture.manifestPath);
     await fixture.publish("item", [...events(0, 20), event(20, -1), ...events(21, 40)]);
@@ -71,7 +84,7 @@ test("an event that one consumer schema cannot take holds up that one; the other
   await sink.eventually(async () => held(sink).length === 1, "it to stand still again");
   await fixture.publish("item", events(60, 80));
   await has(sink, fixture, "good", 80);
-  expect((await applied(fixture, "bad"))[0]).toBeLessThan(80);
+  expect((await applied(fixture, "bad"))[0]).toBe(20);
 
   await fixture.database.query("ALTER TABLE bad DROP CONSTRAINT positive");
   await has(sink, fixture, "bad", 80);
@@ -111,4 +124,24 @@ test("a table that is gone holds up its consumer schema, also with dead letters,
   expect(await applied(fixture, "bad")).toEqual([50, 1]);
   expect(await applied(fixture, "good")).toEqual([50, 1]);
   expect(await fixture.database.query("SELECT FROM rejot.dead_letters")).toEqual([]);
+});
+
+test("what was set aside for a consumer schema that is then held is not set aside again each time it is tried", async () => {
+  await using fixture = await fixtureOf("dlq", 1, "dlq");
+  await using sink = await startSink(fixture.manifestPath);
+  await fixture.publish("item", events(0, 10));
+  await has(sink, fixture, "bad", 10);
+  await fixture.database.query("ALTER TABLE bad RENAME TO away");
+  const unreadable = { ...event(11), rawValue: Buffer.alloc(8, 7) };
+  await fixture.publish("item", [event(10), unreadable, ...events(12, 20)]);
+  await sink.eventually(async () => (held(sink)[0]?.attempts ?? 0) >= 3, "it to be tried three times");
+  await fixture.database.query("ALTER TABLE away RENAME TO bad");
+  await has(sink, fixture, "bad", 19);
+  const letters = await readTopic(deadLetterTopic(fixture.topic("item"), fixture.group), {
+    registryUrl: null,
+  });
+  expect(letters.map(({ headers }) => headers["rejot.dlq.consumer-schema"])).toEqual([
+    "fixture/good",
+    "fixture/bad",
+  ]);
 });
