@@ -194,17 +194,16 @@ export interface Holds {
   /** Whether all that stands still was tried since the destination moved last: what moved may have helped. */
   readonly areTried: boolean;
   /** The destination has moved to these places. */
-  moved(places: readonly (PartitionPlace & { readonly places: ConsumerPlaces })[]): void;
+  moved(places: readonly PartitionProgress[]): void;
   /** The destination is at these places: what stood still before one of them does so no more. */
-  passed(places: readonly (PartitionPlace & { readonly places: ConsumerPlaces })[]): void;
+  passed(places: readonly PartitionProgress[]): void;
   /** The group has given out its partitions anew: what stood still here may be another process's. */
   clear(): void;
 }
 
 /** Where a partition must be in the destination, and where it is, and reads on, once the batch is applied. */
-export interface ProgressMove extends PartitionPlace {
+export interface ProgressMove extends PartitionProgress {
   readonly from: ConsumerPlaces;
-  readonly places: ConsumerPlaces;
 }
 
 /** Events that are applied together with the progress they make. */
@@ -263,7 +262,7 @@ export interface DeadLetters {
    */
   send(letters: readonly DeadLetter[]): Promise<number[]>;
   /** The destination is at these places. */
-  passed(places: readonly (TopicPartition & { readonly places: ConsumerPlaces })[]): void;
+  passed(places: readonly PartitionProgress[]): void;
 }
 
 /** One event that one consumer schema could not take. */

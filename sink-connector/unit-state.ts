@@ -5,12 +5,10 @@ import type { Metrics } from "../shared/observability/metrics.ts";
 import type { AssignmentFeed } from "./consumer/assignment-feed.ts";
 import type { LetterCount } from "./dead-letter/postgres-letter-book.ts";
 import {
-  type ConsumerPlaces,
   type DeadLetter,
   type EventRun,
   type Hold,
   type Holds,
-  type PartitionPlace,
   type PartitionProgress,
   type ProgressMove,
   partitionName,
@@ -27,7 +25,7 @@ export class UnitState {
   readonly #group: string;
   readonly #metrics: SinkMetrics;
   /** Where each partition reads on, once what was read is applied. */
-  readonly #places = new Map<string, PartitionPlace & { readonly places: ConsumerPlaces }>();
+  readonly #places = new Map<string, PartitionProgress>();
   #waiting = new Map<string, LetterCount>();
   #role: UnitRole = "starting";
   #position: string | null = null;

@@ -1,6 +1,6 @@
 import type { RejotError } from "../../shared/errors/error.ts";
 import { backoffDelayMs } from "../../shared/lifecycle/backoff.ts";
-import type { ConsumerPlaces, Hold, Holds, PartitionPlace, PartitionPoint } from "../ports.ts";
+import type { Hold, Holds, PartitionPoint, PartitionProgress } from "../ports.ts";
 
 const FIRST_MS = 1_000;
 const LONGEST_MS = 60_000;
@@ -86,12 +86,12 @@ export class HeldTopics implements Holds {
     return [...this.#standstills.values()].every(({ triedMs }) => triedMs >= this.#movedMs);
   }
 
-  moved(places: readonly (PartitionPlace & { readonly places: ConsumerPlaces })[]): void {
+  moved(places: readonly PartitionProgress[]): void {
     this.#movedMs = this.#now();
     this.passed(places);
   }
 
-  passed(places: readonly (PartitionPlace & { readonly places: ConsumerPlaces })[]): void {
+  passed(places: readonly PartitionProgress[]): void {
     for (const [name, still] of this.#standstills) {
       for (const place of places) {
         if (place.topic !== still.topic) continue;
@@ -109,10 +109,7 @@ export class HeldTopics implements Holds {
 }
 
 /** Whether a partition that is at `place` has left trouble behind. */
-function isBefore(
-  { partition, offset, consumerSchema }: PartitionPoint,
-  place: PartitionPlace & { readonly places: ConsumerPlaces },
-): boolean {
+function isBefore({ partition, offset, consumerSchema }: PartitionPoint, place: PartitionProgress): boolean {
   if (partition !== place.partition) return false;
   // Whoever could be placed is well, but one that is left out of the places was not.
   if (consumerSchema !== undefined) return place.places.isPast(consumerSchema, offset ?? -1);

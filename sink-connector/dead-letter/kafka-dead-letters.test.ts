@@ -84,7 +84,7 @@ test("a letter is sent once until its event is passed, however often it is tried
   const kafka = new FakeKafka();
   const { letters, sent } = lettersTo(kafka);
   for (let attempt = 0; attempt < 3; attempt++) expect(await letters.send(some(2))).toEqual([0, 1]);
-  letters.passed([{ topic: "t", partition: 3, places: placesAt(1, { names: ["m/c"] }) }]);
+  letters.passed([{ topic: "t", partition: 3, nextOffset: 1, places: placesAt(1, { names: ["m/c"] }) }]);
   expect(await letters.send(some(2))).toEqual([2, 1]);
   expect(sent).toEqual([0, 1, 0]);
 });

@@ -3,7 +3,7 @@ import { isRetryable, RejotError } from "../../shared/errors/error.ts";
 import { ensureTopics, kafkaError, protocolType } from "../../shared/kafka/kafka-client.ts";
 import { deadLetterTopic } from "../../shared/kafka/naming.ts";
 import { retry } from "../../shared/lifecycle/backoff.ts";
-import type { ConsumerPlaces, DeadLetter, DeadLetters, TopicPartition } from "../ports.ts";
+import type { DeadLetter, DeadLetters, PartitionProgress } from "../ports.ts";
 import { type DeadLetterRecord, deadLetterRecord, LETTER_PARTITION } from "./letter.ts";
 import { chunksOf } from "./letter-chunks.ts";
 import { SentLetters } from "./sent-letters.ts";
@@ -57,7 +57,7 @@ export class KafkaDeadLetters implements DeadLetters {
     }
   }
 
-  passed(places: readonly (TopicPartition & { readonly places: ConsumerPlaces })[]): void {
+  passed(places: readonly PartitionProgress[]): void {
     this.#sent.passed(places);
   }
 

@@ -18,7 +18,7 @@ const letter = (topic: string, offset: number, consumer = 0, timestampMs = 0): D
 test("a letter is known until the destination passes its event", () => {
   const sent = new SentLetters(["a", "b"]);
   const at = (nextOffset: number, names: readonly string[]) => {
-    return { topic: "t", partition: 0, places: placesAt(nextOffset, { names }) };
+    return { topic: "t", partition: 0, nextOffset, places: placesAt(nextOffset, { names }) };
   };
   sent.add(letter("t", 3), 10);
   sent.add(letter("t", 4), 11);

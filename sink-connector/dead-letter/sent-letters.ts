@@ -1,4 +1,4 @@
-import { type ConsumerPlaces, type DeadLetter, partitionName, type TopicPartition } from "../ports.ts";
+import { type DeadLetter, type PartitionProgress, partitionName } from "../ports.ts";
 
 interface Sent {
   readonly eventOffset: number;
@@ -33,7 +33,7 @@ export class SentLetters {
   }
 
   /** Forgets the letters of events that their consumer schemas have passed: one that is held has not. */
-  passed(places: readonly (TopicPartition & { readonly places: ConsumerPlaces })[]): void {
+  passed(places: readonly PartitionProgress[]): void {
     for (const place of places) {
       const ofPartition = this.#byPartition.get(partitionName(place));
       for (const [name, { eventOffset, consumer }] of ofPartition ?? [])
