@@ -1,15 +1,17 @@
 import { isRetryableOnceWorked, RejotError } from "../shared/errors/error.ts";
-import type {
-  Destination,
-  EventApplier,
-  EventFeed,
-  EventRun,
-  FeedItem,
-  Hold,
-  Holds,
-  PartitionPoint,
-  PartitionProgress,
-  ProgressMove,
+import {
+  consumersOf,
+  type Destination,
+  type EventApplier,
+  type EventFeed,
+  type EventRun,
+  type FeedItem,
+  type Hold,
+  type Holds,
+  type PartitionPoint,
+  type PartitionProgress,
+  type ProgressMove,
+  type TopicConsumerSchema,
 } from "./ports.ts";
 
 type Assigned = Extract<FeedItem, { kind: "assigned" }>;
@@ -30,7 +32,7 @@ export interface PipelineStages {
   /** All topics of the destination: also those that other members of the group read, and those that do not exist yet. */
   readonly topics: readonly string[];
   /** The destination's consumer schemas. */
-  readonly consumers: readonly { readonly name: string; readonly topic: string }[];
+  readonly consumers: readonly TopicConsumerSchema[];
   readonly feed: EventFeed;
   readonly destination: Destination;
   readonly applier: EventApplier;
@@ -106,7 +108,7 @@ function holdUp(stages: PipelineStages, runs: readonly EventRun[], error: unknow
 /** How long a topic has nobody to be read for; undefined while one of its consumer schemas can go on, or be tried. */
 function pauseOfAll({ consumers, holds }: PipelineStages, topic: string): number | undefined {
   const held = holds.heldOf(topic);
-  const pauses = consumers.filter((each) => each.topic === topic).map(({ name }) => held.get(name));
+  const pauses = consumersOf(consumers, topic).map((name) => held.get(name));
   return pauses.some((ms) => ms === undefined) ? undefined : Math.min(...pauses.map((ms) => ms ?? 0));
 }
 
@@ -118,7 +120,7 @@ function standsStill(
 ): boolean {
   const held = holds.filter(({ at }) => at.topic === topic).map(({ at }) => at.consumerSchema);
   if (held.includes(undefined)) return true;
-  return consumers.every((each) => each.topic !== topic || held.includes(each.name));
+  return consumersOf(consumers, topic).every((name) => held.includes(name));
 }
 
 /** Where in a topic an error is; undefined when it concerns more than one topic. */

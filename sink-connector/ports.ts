@@ -5,6 +5,17 @@ export function partitionName({ topic, partition }: TopicPartition): string {
   return `${topic}/${partition}`;
 }
 
+/** A consumer schema, `manifest/consumer-schema`, and the topic that it reads. */
+export interface TopicConsumerSchema {
+  readonly name: string;
+  readonly topic: string;
+}
+
+/** The names of the consumer schemas that read a topic, in the order of the manifest. */
+export function consumersOf(consumers: readonly TopicConsumerSchema[], topic: string): string[] {
+  return consumers.filter((each) => each.topic === topic).map(({ name }) => name);
+}
+
 /** One partition of a topic. */
 export interface TopicPartition {
   readonly topic: string;

@@ -1,7 +1,7 @@
 import type pg from "pg";
 import { keyDigest } from "../../shared/kafka/key-digest.ts";
 import { integerArrayLiteral, textArrayLiteral } from "../../shared/postgres/text-array.ts";
-import type { PartitionBounds, SinkEvent } from "../ports.ts";
+import type { PartitionBounds, SinkEvent, TopicConsumerSchema } from "../ports.ts";
 import { placeOfConsumer } from "./postgres-progress.ts";
 
 /** Notes events that were set aside; part of the transaction in which the progress passes them. */
@@ -41,7 +41,7 @@ export async function noteSetAside(
 export async function forgetUnpassed(
   client: pg.ClientBase,
   group: string,
-  consumers: readonly { readonly name: string; readonly topic: string }[],
+  consumers: readonly TopicConsumerSchema[],
   partitions: readonly PartitionBounds[],
 ): Promise<void> {
   const where = [

@@ -1,6 +1,12 @@
 import type pg from "pg";
 import { integerArrayLiteral, textArrayLiteral } from "../../shared/postgres/text-array.ts";
-import type { PartitionBounds, PartitionProgress, TopicPartition } from "../ports.ts";
+import {
+  consumersOf,
+  type PartitionBounds,
+  type PartitionProgress,
+  type TopicConsumerSchema,
+  type TopicPartition,
+} from "../ports.ts";
 import { consumerPlaces, consumersText, parseConsumers } from "./consumer-places.ts";
 
 const NONE: ReadonlySet<string> = new Set();
@@ -9,14 +15,12 @@ const NONE: ReadonlySet<string> = new Set();
 export async function readProgress(
   client: pg.ClientBase,
   group: string,
-  consumers: readonly { readonly name: string; readonly topic: string }[],
+  consumers: readonly TopicConsumerSchema[],
   partitions: readonly PartitionBounds[],
   heldOf: (topic: string) => Pick<ReadonlySet<string>, "has"> = () => NONE,
 ): Promise<PartitionProgress[]> {
-  const namesOf = ({ topic }: PartitionBounds): string[] =>
-    consumers.filter((consumer) => consumer.topic === topic).map(({ name }) => name);
   const inStep = (partition: PartitionBounds): string =>
-    consumersText(Object.fromEntries(namesOf(partition).map((name) => [name, null])));
+    consumersText(Object.fromEntries(consumersOf(consumers, partition.topic).map((name) => [name, null])));
   const values = [
     group,
     textArrayLiteral(partitions.map((p) => p.topic)),
@@ -49,9 +53,10 @@ export async function readProgress(
   );
   return rows.map(({ next_offset, consumers: text, position }, i) => {
     const bounds = partitions[i] as PartitionBounds;
-    const consumers = text === null ? null : parseConsumers(text);
-    const row = { nextOffset: Number(next_offset), position, consumers, text };
-    const places = consumerPlaces(row, namesOf(bounds), bounds.firstOffset, heldOf(bounds.topic));
+    const stored = text === null ? null : parseConsumers(text);
+    const row = { nextOffset: Number(next_offset), position, consumers: stored, text };
+    const names = consumersOf(consumers, bounds.topic);
+    const places = consumerPlaces(row, names, bounds.firstOffset, heldOf(bounds.topic));
     const { topic, partition } = bounds;
     return { topic, partition, nextOffset: places.readFrom.offset, places };
   });

@@ -15,6 +15,7 @@ import {
   type PartitionBounds,
   type PartitionProgress,
   type SinkEvent,
+  type TopicConsumerSchema,
   type WriteOutcome,
 } from "../ports.ts";
 import {
@@ -43,7 +44,7 @@ export interface SessionOptions {
   /** What was accepted before need not be now: its events fail, those of others are applied. Default: nothing was. */
   readonly accepted?: AcceptedStatements;
   /** The destination's consumer schemas, by index. */
-  readonly consumers: readonly { readonly name: string; readonly topic: string }[];
+  readonly consumers: readonly TopicConsumerSchema[];
   /** Whether events may be set aside, which the destination then keeps account of. */
   readonly keepsLetters: boolean;
   readonly lockTimeoutMs: number;

@@ -2,11 +2,13 @@ import { RejotError } from "../../shared/errors/error.ts";
 import {
   type ConsumerPlace,
   type ConsumerPlaces,
+  consumersOf,
   type EventRun,
   type PartitionProgress,
   type ProgressMove,
   partitionName,
   type SinkEvent,
+  type TopicConsumerSchema,
   type TopicPartition,
 } from "../ports.ts";
 
@@ -14,13 +16,10 @@ import {
 export class ProgressBook {
   readonly #places = new Map<string, ConsumerPlaces>();
   /** The consumer schema of each index that events name. */
-  readonly #consumers: readonly { readonly name: string; readonly topic: string }[];
+  readonly #consumers: readonly TopicConsumerSchema[];
   readonly #consumerOfStatement: readonly number[];
 
-  constructor(
-    consumers: readonly { readonly name: string; readonly topic: string }[],
-    consumerOfStatement: readonly number[],
-  ) {
+  constructor(consumers: readonly TopicConsumerSchema[], consumerOfStatement: readonly number[]) {
     this.#consumers = consumers;
     this.#consumerOfStatement = consumerOfStatement;
   }
@@ -34,8 +33,8 @@ export class ProgressBook {
     return runs.map((run) => {
       const places = this.#placesOf(run);
       const first = run.events[0]?.record.offset ?? run.endOffset;
-      const readers = this.#consumers.filter(({ topic }) => topic === run.topic);
-      if (readers.every(({ name }) => places.needs(name, first))) return run;
+      const readers = consumersOf(this.#consumers, run.topic);
+      if (readers.every((name) => places.needs(name, first))) return run;
       return { ...run, events: run.events.map((event) => this.#due(event, places)) };
     });
   }

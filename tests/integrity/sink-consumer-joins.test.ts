@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import type { Manifest } from "../../shared/manifest/schema.ts";
-import { deadLetters, item, lettersOf } from "../support/dead-letters.ts";
+import { deadLetters, item, itemSchema, lettersOf } from "../support/dead-letters.ts";
 import { randomName } from "../support/names.ts";
 import { startSink } from "../support/running-sink.ts";
 import { type FixtureConsumer, type SinkFixture, sinkFixture } from "../support/sink-fixture.ts";
@@ -32,14 +32,7 @@ function fixtureOf(...consumers: FixtureConsumer[]): Promise<SinkFixture> {
   return sinkFixture({
     sql: SQL,
     consumers,
-    schemas: [
-      {
-        name: "item",
-        properties: { id: { type: "integer" }, n: { type: "integer" } },
-        required: ["id", "n"],
-        key: ["id"],
-      },
-    ],
+    schemas: [itemSchema()],
   });
 }
 
@@ -293,16 +286,10 @@ test("a reload of one consumer schema begins at once when a sink joins or leaves
 });
 
 test("a letter of a topic that its consumer schema does not read any more is kept", async () => {
-  const schema = (name: string) => ({
-    name,
-    properties: { id: { type: "integer" }, n: { type: "integer" } },
-    required: ["id", "n"],
-    key: ["id"],
-  });
   await using fixture = await sinkFixture({
     sql: SQL,
     consumers: [adding("early"), { ...COPY, schema: "item2" }],
-    schemas: [schema("item"), schema("item2")],
+    schemas: [itemSchema(), itemSchema("item2")],
   });
   const letters = async () => (await fixture.database.query("SELECT FROM rejot.dead_letters")).length;
   {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { deadLetterTopic } from "../../shared/kafka/naming.ts";
+import { itemSchema } from "../support/dead-letters.ts";
 import { readTopic } from "../support/kafka.ts";
 import { type RunningSink, startSink } from "../support/running-sink.ts";
 import { type SinkFixture, sinkFixture } from "../support/sink-fixture.ts";
@@ -23,15 +24,7 @@ function fixtureOf(
   good: "stop" | "dlq" = "stop",
 ): Promise<SinkFixture> {
   return sinkFixture({
-    schemas: [
-      {
-        name: "item",
-        properties: { id: { type: "integer" }, n: { type: "integer" } },
-        required: ["id", "n"],
-        key: ["id"],
-        partitions,
-      },
-    ],
+    schemas: [itemSchema("item", partitions)],
     consumers: [consumer("good", good), consumer("bad", onError)],
     sql: TABLES,
   });

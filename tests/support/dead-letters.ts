@@ -2,7 +2,13 @@ import type { Manifest } from "../../shared/manifest/schema.ts";
 import { plainKafka, visibleEnds } from "./kafka.ts";
 import { type CliResult, runCliHere } from "./run-cli.ts";
 import type { RunningSink } from "./running-sink.ts";
-import { type FixtureConsumer, type FixtureEvent, type SinkFixture, sinkFixture } from "./sink-fixture.ts";
+import {
+  type FixtureConsumer,
+  type FixtureEvent,
+  type FixtureSchema,
+  type SinkFixture,
+  sinkFixture,
+} from "./sink-fixture.ts";
 
 /** Objects with a number that the destination wants above 0, until `repair`. */
 export const ITEMS_SQL = `CREATE TABLE item (id bigint PRIMARY KEY, n int NOT NULL CONSTRAINT positive CHECK (n > 0))`;
@@ -16,6 +22,15 @@ export const UPSERT: FixtureConsumer = {
   deleteSql: "DELETE FROM item WHERE id = :id",
 };
 
+/** Objects with keys `id` and a number `n`. */
+export const itemSchema = (name = "item", partitions = 3): FixtureSchema => ({
+  name,
+  properties: { id: { type: "integer" }, n: { type: "integer" } },
+  required: ["id", "n"],
+  key: ["id"],
+  partitions,
+});
+
 /** One topic `item` with keys `id` and a number `n`. */
 export function itemFixture(
   consumers: readonly FixtureConsumer[] = [UPSERT],
@@ -27,15 +42,7 @@ export function itemFixture(
     adapt,
     sql,
     consumers,
-    schemas: [
-      {
-        name: "item",
-        properties: { id: { type: "integer" }, n: { type: "integer" } },
-        required: ["id", "n"],
-        key: ["id"],
-        partitions,
-      },
-    ],
+    schemas: [itemSchema("item", partitions)],
   });
 }
 
